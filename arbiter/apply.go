@@ -90,8 +90,8 @@ func (c Take) apply(r Record) (Record, error) {
 		return r, refuse(Stale, "%v beat after it was seen at %d (now %d)", g.Holder, c.Seen.Beat, holder.Beat)
 	case g.Holder == c.Boot:
 		return r, refuse(Unacceptable, "%v holds %s already", c.Boot, c.Group)
-	case g.Suspect == c.Boot:
-		return r, refuse(Unacceptable, "%v is the suspect of %s and must release it first", c.Boot, c.Group)
+	case g.Suspect.Node == c.Boot.Node:
+		return r, refuse(Unacceptable, "%v is the suspect of %s: it must release it, or be fenced by another node", g.Suspect, c.Group)
 	}
 	if g.Suspect.IsZero() && !g.Holder.IsZero() {
 		g.Suspect, g.Evidence = g.Holder, ""
@@ -180,14 +180,22 @@ func (c Intent) apply(r Record) (Record, error) {
 	if g.Suspect != c.Suspect || g.Suspect.IsZero() {
 		return r, refuse(Stale, "the suspect of %s is %v, not %v", c.Group, g.Suspect, c.Suspect)
 	}
-	if f, open := r.OpenFence(c.Suspect.Node); open && f.By != c.Boot {
-		rival := r.Nodes[f.By.Node]
-		alive := rival.Boot == f.By && !rival.Fenced
-		if alive && (c.Rival.Boot != f.By || c.Rival.Beat != rival.Beat) {
-			return r, refuse(Busy, "%v is fencing %v", f.By, f.Target)
-		}
+	if f, open := r.OpenFence(c.Suspect.Node); open && r.underway(f, c) {
+		return r, refuse(Busy, "%v is fencing %v for %s", f.By, f.Target, f.Group)
 	}
 	return r.withFence(Fence{Target: c.Suspect, By: c.Boot, Group: c.Group, Epoch: c.Epoch, State: FenceOpen, At: c.At}), nil
+}
+
+// underway reports whether an open fence must be left to its fencer: it is another node's that was
+// not seen to stand still, or our own for another group that still asks for it.
+func (r Record) underway(f Fence, c Intent) bool {
+	if f.By == c.Boot {
+		g := r.Groups[f.Group]
+		return f.Group != c.Group && g.Holder == f.By && g.Epoch == f.Epoch && g.Suspect == f.Target
+	}
+	rival := r.Nodes[f.By.Node]
+	alive := rival.Boot == f.By && !rival.Fenced
+	return alive && (c.Rival.Boot != f.By || c.Rival.Beat != rival.Beat)
 }
 
 func (c Report) apply(r Record) (Record, error) {
