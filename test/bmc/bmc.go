@@ -230,7 +230,8 @@ func (b *BMC) start(ctx context.Context, o Options, addr netip.AddrPort) error {
 		cmd.Wait()
 		close(b.exited)
 	}()
-	if err := os.WriteFile(b.path("pid"), []byte(identity(b.pid)), 0o600); err == nil {
+	err = os.WriteFile(b.path("pid"), []byte(identity(b.pid)), 0o600)
+	if err == nil {
 		err = b.awaitSocket(ctx, addr)
 	}
 	if err != nil {
@@ -258,9 +259,10 @@ func (b *BMC) awaitSocket(ctx context.Context, addr netip.AddrPort) error {
 	for {
 		bound, err := socketsOn(b.pid, addr.Port())
 		switch {
-		case err == nil && bound.others > 0:
+		case err != nil || bound.own == 0: // not yet; perhaps not even in its namespace
+		case bound.others > 0:
 			return fmt.Errorf("another process has UDP port %d", addr.Port())
-		case err == nil && bound.own > 0:
+		default:
 			return nil
 		}
 		select {
@@ -296,7 +298,7 @@ func Attach(dir, name string) (*BMC, error) {
 // Addr is where the controller listens, as host:port.
 func (b *BMC) Addr() string { return b.addr }
 
-// Home is the controller's directory; of the built-in host, pid holds the session's id.
+// Home is the controller's directory; pid.host in it holds the built-in host's session id.
 func (b *BMC) Home() string { return b.home }
 
 // Pid is the simulator's process.
