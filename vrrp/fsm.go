@@ -177,12 +177,18 @@ func (m *Machine) ticked() {
 	}
 }
 
+// silence is why Active_Down_Timer fired.
 func (m *Machine) silence() string {
-	if !m.anyone {
+	p, ago := m.last.Advert.Priority, (m.now - m.lastAt).Round(time.Millisecond)
+	switch {
+	case !m.anyone:
 		return fmt.Sprintf("master down: nothing heard for %v", m.downInterval())
+	case p == PriorityReleased:
+		return fmt.Sprintf("%v gave up (priority 0)", m.last.From)
+	case m.lesser && m.now-m.lastAt < m.downInterval():
+		return fmt.Sprintf("%v is active at priority %d, below ours (%d): preempting", m.last.From, p, m.priority)
 	}
-	return fmt.Sprintf("master down: nothing heard since %v at priority %d, %v ago",
-		m.last.From, m.last.Advert.Priority, (m.now - m.lastAt).Round(time.Millisecond))
+	return fmt.Sprintf("master down: %v at priority %d was last heard %v ago", m.last.From, p, ago)
 }
 
 // downInterval is Active_Down_Interval: so many intervals of the active router, and the skew (RFC 9568 section 6.1).
