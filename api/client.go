@@ -1,0 +1,118 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+)
+
+// Socket is the control socket's path in a run directory.
+func Socket(runDir string) string { return filepath.Join(runDir, "control.sock") }
+
+// Client talks to the daemon of a run directory.
+type Client struct {
+	runDir string
+	http   *http.Client
+}
+
+// NewClient is a client of the daemon that runs with a run directory.
+func NewClient(runDir string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", Socket(runDir))
+	}
+	return &Client{runDir: runDir, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+}
+
+// ErrNoDaemon is wrapped when nothing answers at the control socket.
+var ErrNoDaemon = errors.New("no solevip daemon answers")
+
+// Status asks for the node's view.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return call[Status](ctx, c, http.MethodGet, "/v1/status", nil)
+}
+
+// Switchover moves a group.
+func (c *Client) Switchover(ctx context.Context, r SwitchoverRequest) (SwitchoverAnswer, error) {
+	return call[SwitchoverAnswer](ctx, c, http.MethodPost, "/v1/switchover", r)
+}
+
+// FenceTest asks a node's fence devices for its power.
+func (c *Client) FenceTest(ctx context.Context, node string) ([]DeviceCheck, error) {
+	return call[[]DeviceCheck](ctx, c, http.MethodPost, "/v1/fence/test/"+url.PathEscape(node), nil)
+}
+
+// FenceConfirm records an operator's word that a node is dead.
+func (c *Client) FenceConfirm(ctx context.Context, r ConfirmRequest) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, "/v1/fence/confirm", r)
+	return err
+}
+
+// Watch calls each with every changed Status until ctx ends or the daemon stops.
+func (c *Client) Watch(ctx context.Context, each func(Status) error) error {
+	resp, err := c.do(ctx, http.MethodGet, "/v1/watch", nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	d := json.NewDecoder(resp.Body)
+	for {
+		var s Status
+		switch err := d.Decode(&s); {
+		case ctx.Err() != nil, errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("watch of %s: %w", c.runDir, err)
+		}
+		if err := each(s); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Client) do(ctx context.Context, method, path string, in any) (*http.Response, error) {
+	var payload io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		payload = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://solevip"+path, payload)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return nil, fmt.Errorf("%w at %s (%v)", ErrNoDaemon, Socket(c.runDir), op.Err)
+	}
+	return resp, err
+}
+
+func call[T any](ctx context.Context, c *Client, method, path string, in any) (T, error) {
+	var out T
+	resp, err := c.do(ctx, method, path, in)
+	if err != nil {
+		return out, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		e := &Error{}
+		if json.NewDecoder(resp.Body).Decode(e) != nil || e.What == "" {
+			e = &Error{What: "the daemon answered " + resp.Status}
+		}
+		return out, e
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
+		return out, fmt.Errorf("answer of the daemon: %w", err)
+	}
+	return out, nil
+}

@@ -1,0 +1,125 @@
+// Package api is what a node tells and is told: the Status that `status -o json` prints, the
+// requests of operators, the HTTP handler for the control socket, and the client that the
+// command uses.
+//
+// It is a leaf: it knows no other package of the project and reaches into no machine. What serves
+// the requests is a [Node], which package daemon implements. Fields are never renamed or removed;
+// new ones may come.
+package api
+
+// Status is a node's view of its cluster.
+type Status struct {
+	Node     string    `json:"node"`
+	Cluster  string    `json:"cluster"`
+	Version  string    `json:"version"`
+	Quorum   bool      `json:"quorum"` // this node reaches a majority of the ledger
+	Leader   string    `json:"leader"` // of the ledger; "" when unknown
+	Nodes    []Machine `json:"nodes"`
+	Groups   []Group   `json:"groups"`
+	Fences   []Fence   `json:"fences"`             // newest first
+	Warnings []string  `json:"warnings,omitempty"` // what an operator should mend
+}
+
+// Machine is one machine of the cluster as this node sees it.
+type Machine struct {
+	Name string `json:"name"`
+	Role string `json:"role"` // member, arbiter
+	Boot string `json:"boot"`
+	// BeatAgeMS is how long ago this node saw its beat change; -1 when it never beat.
+	BeatAgeMS int64 `json:"beat_age_ms"`
+	Fenced    bool  `json:"fenced"` // this boot was proved or attested dead
+	// FencePathOK says whether the last check of a level of its fence devices succeeded; null when
+	// it has none or none was checked yet.
+	FencePathOK *bool `json:"fence_path_ok"`
+}
+
+// Group is one group of addresses as this node sees it.
+type Group struct {
+	Name       string   `json:"name"`
+	Protection string   `json:"protection"` // vrrp, lease, fence
+	Role       string   `json:"role"`       // of this node: holder, backup, claiming, fault, arbiter
+	Holder     string   `json:"holder"`     // node; "" when nobody holds it or, under vrrp, when unknown
+	Epoch      uint64   `json:"epoch"`
+	Suspect    string   `json:"suspect"`     // node that may still have the addresses up
+	DeadlineMS int64    `json:"deadline_ms"` // of this node's lease from now; 0 when it holds nothing
+	Reason     string   `json:"reason"`      // the rule that matched, in words
+	Addresses  []string `json:"addresses"`
+	Evidence   string   `json:"evidence,omitempty"` // why the last suspect is harmless
+	Previous   string   `json:"previous,omitempty"` // node that held it before
+	Next       string   `json:"next,omitempty"`     // node that a planned move is for
+	Up         bool     `json:"up"`                 // the addresses are up on this node
+}
+
+// Held reports whether some node holds the group with nobody suspected.
+func (g Group) Held() bool { return g.Holder != "" && g.Suspect == "" }
+
+// Fence is one attempt to prove a boot dead.
+type Fence struct {
+	Target   string `json:"target"`
+	Boot     string `json:"boot"`
+	By       string `json:"by"`
+	Group    string `json:"group,omitempty"`
+	Epoch    uint64 `json:"epoch"`
+	Method   string `json:"method"`
+	Outcome  string `json:"outcome"` // off, not-off, unknown; "" while it is under way
+	Evidence string `json:"evidence"`
+	Detail   string `json:"detail,omitempty"`
+	At       string `json:"at"` // RFC 3339, the fencer's wall clock
+}
+
+// Exit codes of `solevip status`, by what they say.
+const (
+	ExitHeld     = 0 // every group is held
+	ExitCantTell = 1 // no daemon or no quorum
+	ExitNotHeld  = 2 // some group isn't held
+	ExitUsage    = 3
+)
+
+// ExitCode is the exit code that a status stands for.
+func (s Status) ExitCode() int {
+	protected := false
+	for _, g := range s.Groups {
+		protected = protected || g.Protection != "vrrp"
+	}
+	if protected && !s.Quorum {
+		return ExitCantTell
+	}
+	for _, g := range s.Groups {
+		if !g.Held() {
+			return ExitNotHeld
+		}
+	}
+	return ExitHeld
+}
+
+// SwitchoverRequest asks that a group move.
+type SwitchoverRequest struct {
+	Group string `json:"group"`
+	To    string `json:"to,omitempty"` // empty: the fittest other member
+}
+
+// SwitchoverAnswer is what came of it.
+type SwitchoverAnswer struct {
+	Group  string `json:"group"`
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Epoch  uint64 `json:"epoch"`
+	TookMS int64  `json:"took_ms"`
+}
+
+// ConfirmRequest is an operator's word that a node is dead.
+type ConfirmRequest struct {
+	Node     string `json:"node"`
+	Operator string `json:"operator"`
+	Reason   string `json:"reason"`
+}
+
+// DeviceCheck is what a fence device said when it was asked for its node's power, without shooting.
+type DeviceCheck struct {
+	Target string `json:"target"`
+	Level  int    `json:"level"` // 1 is tried first
+	Device string `json:"device"`
+	Power  string `json:"power"` // on, off, unknown
+	Error  string `json:"error,omitempty"`
+	TookMS int64  `json:"took_ms"`
+}
