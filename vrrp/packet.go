@@ -162,8 +162,8 @@ func Parse(b []byte, src, dst netip.Addr) (Advert, error) {
 		ip, _ := netip.AddrFromSlice(raw)
 		a.Addresses = append(a.Addresses, ip)
 	}
-	if src.Is6() && !a.Addresses[0].IsLinkLocalUnicast() {
-		return Advert{}, malformed("first address %v is not link-local", a.Addresses[0]) // erratum 8300
+	if err := checkAddresses(a.Version, a.Addresses); err != nil {
+		return Advert{}, malformed("%v", err)
 	}
 	return a, nil
 }

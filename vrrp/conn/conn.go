@@ -201,6 +201,9 @@ func (c *Conn) Send(adverts ...vrrp.Advert) error {
 // Run hands every advert that passes to take, one after the other, until ctx ends (which is no
 // error) or the Conn is closed. What take was given it may keep.
 func (c *Conn) Run(ctx context.Context, take func(Received)) error {
+	if err := c.raw.SetReadDeadline(time.Time{}); err != nil { // a former Run left one
+		return fmt.Errorf("receive adverts on %s: %w", c.opts.Interface, err)
+	}
 	stop := context.AfterFunc(ctx, func() { c.raw.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	packets := make([]ipv4.Message, batch)
