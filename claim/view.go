@@ -49,3 +49,9 @@ func (m *Machine) View() View {
 // MayFence reports whether the epoch's right to shoot still stands: for the last look right
 // before an irreversible command.
 func (m *Machine) MayFence(now time.Duration) bool { return m.mayFence(now) }
+
+// Idle reports whether nothing is held, up or under way here: what a clean end waits for.
+func (m *Machine) Idle() bool {
+	busy := m.proposing || m.binding || m.unbinding || m.fencing || m.proof != nil
+	return !busy && !m.up && !m.mine() && m.service == demoted && m.group.Suspect != m.cfg.Self
+}

@@ -1,0 +1,210 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/solevip/solevip/api"
+	"github.com/solevip/solevip/arbiter"
+	"github.com/solevip/solevip/claim"
+)
+
+// switchoverTime is how long a switchover may take besides the hooks.
+const switchoverTime = 15 * time.Second
+
+// Switchover asks for a planned move and waits until the new node holds the group.
+func (d *Daemon) Switchover(ctx context.Context, req api.SwitchoverRequest) (api.SwitchoverAnswer, error) {
+	type plan struct {
+		from  arbiter.Group
+		to    string
+		limit time.Duration
+		err   error
+	}
+	p, err := ask(ctx, d, func(now time.Duration) plan {
+		g := d.byName[req.Group]
+		if g == nil {
+			return plan{err: &api.Error{What: fmt.Sprintf("no group is called %q", req.Group), Hint: "see solevip status"}}
+		}
+		from, to, err := d.target(now, g, req.To)
+		return plan{from, to, switchoverTime + g.o.Promote.Timeout + g.o.Demote.Timeout, err}
+	})
+	if err == nil {
+		err = p.err
+	}
+	if err != nil {
+		return api.SwitchoverAnswer{}, err
+	}
+	began := time.Now()
+	r, err := d.o.Ledger.Propose(ctx, arbiter.Move{Node: d.o.Node, Group: req.Group, Epoch: p.from.Epoch, To: p.to})
+	if err != nil {
+		return api.SwitchoverAnswer{}, &api.Error{What: fmt.Sprintf("the ledger did not agree: %v", err), Hint: "see solevip status, and try again"}
+	}
+	d.post(func(time.Duration) { d.learn(r) })
+	g, err := d.waitMoved(ctx, req.Group, p.from.Epoch, p.limit)
+	if err != nil {
+		d.takeBack(req.Group, p.from.Epoch)
+		return api.SwitchoverAnswer{}, err
+	}
+	answer := api.SwitchoverAnswer{
+		Group: req.Group, From: p.from.Holder.Node, To: g.Holder.Node, Epoch: g.Epoch, TookMS: time.Since(began).Milliseconds(),
+	}
+	if g.Holder.Node != p.to {
+		return answer, &api.Error{What: fmt.Sprintf("%s did not take %s; %s holds it", p.to, req.Group, g.Holder.Node), Hint: "its log says why: a failed promote hook, most likely"}
+	}
+	return answer, nil
+}
+
+// target is the node that a switchover goes to: the named one, or the fittest other member.
+func (d *Daemon) target(now time.Duration, g *group, to string) (arbiter.Group, string, error) {
+	from := d.record.Groups[g.o.Name]
+	takeover := claim.Takeover(d.o.TTL, d.o.Margin)
+	alive := func(name string) bool {
+		p, ok := d.pulses[name]
+		return ok && !p.node.Fenced && now < p.at+takeover
+	}
+	switch {
+	case g.o.Protection == arbiter.ProtectVRRP:
+		return from, "", &api.Error{What: fmt.Sprintf("group %s has no ledger (protection: vrrp)", g.o.Name), Hint: "lower the active router's priority, or stop its daemon"}
+	case from.Holder.IsZero() || !from.Suspect.IsZero():
+		return from, "", &api.Error{What: fmt.Sprintf("group %s is not held, so it can't be moved", g.o.Name), Hint: "see the reason in solevip status " + g.o.Name}
+	}
+	if to == "" {
+		best := -1
+		for _, n := range d.o.Nodes {
+			if p, member := g.o.Priority[n.Name]; member && n.Name != from.Holder.Node && alive(n.Name) && int(p) > best {
+				to, best = n.Name, int(p)
+			}
+		}
+		if to == "" {
+			return from, "", &api.Error{What: fmt.Sprintf("no other member of group %s is alive", g.o.Name), Hint: "see solevip status"}
+		}
+		return from, to, nil
+	}
+	switch _, member := g.o.Priority[to]; {
+	case !member:
+		return from, "", &api.Error{What: fmt.Sprintf("%q is not a member of group %s", to, g.o.Name), Hint: "the file lists the members"}
+	case to == from.Holder.Node:
+		return from, "", &api.Error{What: fmt.Sprintf("%s holds group %s already", to, g.o.Name)}
+	case !alive(to):
+		return from, "", &api.Error{What: fmt.Sprintf("%s does not beat", to), Hint: "start its daemon first; see solevip status"}
+	}
+	return from, to, nil
+}
+
+// waitMoved waits until a newer epoch is held and cleared.
+func (d *Daemon) waitMoved(ctx context.Context, group string, epoch uint64, limit time.Duration) (arbiter.Group, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done after %v", limit))
+	defer cancel()
+	// It waits for the holder to finish its hooks and the new node to take the group, so a short
+	// pause between looks costs nothing that a person would notice.
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		g, err := ask(ctx, d, func(time.Duration) arbiter.Group { return d.record.Groups[group] })
+		if err != nil {
+			return g, err
+		}
+		if g.Epoch > epoch && !g.Holder.IsZero() && g.Suspect.IsZero() {
+			return g, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return g, &api.Error{
+				What: fmt.Sprintf("the switchover of %s is %v", group, context.Cause(ctx)),
+				Hint: "see the reasons in solevip status on both nodes; the request was taken back",
+			}
+		}
+	}
+}
+
+// takeBack withdraws a move that did not happen, so that it doesn't happen later by surprise.
+func (d *Daemon) takeBack(group string, epoch uint64) {
+	d.task(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, d.o.TTL)
+		defer cancel()
+		_, err := d.o.Ledger.Propose(ctx, arbiter.Move{Node: d.o.Node, Group: group, Epoch: epoch})
+		if err != nil && arbiter.RefusedAs(err) == "" {
+			d.log.Warn("the switchover's request could not be taken back", "group", group, "error", err)
+		}
+	})
+}
+
+// FenceConfirm records an operator's word that a node is dead, after asking whether anything says
+// otherwise.
+func (d *Daemon) FenceConfirm(ctx context.Context, req api.ConfirmRequest) error {
+	if d.o.Ledger == nil {
+		return &api.Error{What: "no group of this cluster has a ledger: there is nothing to confirm"}
+	}
+	target, sight, err := d.looksDead(ctx, req.Node)
+	if err != nil {
+		return err
+	}
+	if d.o.Reachable != nil && d.o.Reachable(ctx, req.Node) {
+		return alive(req.Node, "its daemon answers at the cluster port")
+	}
+	r, err := d.o.Ledger.Propose(ctx, stamp(arbiter.Attest{
+		Node: d.o.Node, Target: target, Seen: sight, Operator: req.Operator, Reason: req.Reason,
+	}))
+	if err != nil {
+		var refused *arbiter.Refusal
+		if errors.As(err, &refused) {
+			return &api.Error{What: refused.Detail, Hint: "look again with solevip status"}
+		}
+		return &api.Error{What: fmt.Sprintf("the ledger did not agree: %v", err), Hint: "without a quorum nothing can be confirmed"}
+	}
+	d.log.Warn("an operator attested that a boot is dead", "node", req.Node, "boot", target.String(), "operator", req.Operator, "reason", req.Reason)
+	d.post(func(time.Duration) { d.learn(r) })
+	return nil
+}
+
+// looksDead finds the boot that is meant, and refuses when it gave a sign of life.
+func (d *Daemon) looksDead(ctx context.Context, node string) (arbiter.Boot, uint64, error) {
+	type answer struct {
+		boot arbiter.Boot
+		beat uint64
+		err  error
+	}
+	a, err := ask(ctx, d, func(now time.Duration) answer {
+		n, known := d.record.Nodes[node]
+		p := d.pulses[node]
+		takeover := claim.Takeover(d.o.TTL, d.o.Margin)
+		switch {
+		case !known:
+			return answer{err: &api.Error{What: fmt.Sprintf("the ledger knows no node %q", node), Hint: "see the names in solevip status"}}
+		case now < p.at+takeover:
+			return answer{err: alive(node, fmt.Sprintf("its beat was seen %d ms ago; %v of silence are needed", (now-p.at).Milliseconds(), takeover))}
+		}
+		for _, g := range d.groups {
+			for _, r := range g.routers {
+				if h, at, ok := r.fsm.Last(); ok && d.nameOf(h) == node && now < at+takeover {
+					return answer{err: alive(node, fmt.Sprintf("its advert for %s was heard %d ms ago", g.o.Name, (now-at).Milliseconds()))}
+				}
+			}
+		}
+		return answer{boot: d.suspectOf(node, n.Boot), beat: n.Beat}
+	})
+	if err == nil {
+		err = a.err
+	}
+	return a.boot, a.beat, err
+}
+
+// suspectOf is the boot of a node that somebody waits for, or else its newest.
+func (d *Daemon) suspectOf(node string, newest arbiter.Boot) arbiter.Boot {
+	for _, g := range d.record.Groups {
+		if g.Suspect.Node == node {
+			return g.Suspect
+		}
+	}
+	return newest
+}
+
+func alive(node, sign string) error {
+	return &api.Error{
+		What: fmt.Sprintf("%s shows signs of life: %s", node, sign),
+		Hint: "cut its power first; confirming a living node dead is how two nodes come to write one database",
+	}
+}

@@ -1,0 +1,144 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/solevip/solevip/api"
+	"github.com/solevip/solevip/arbiter"
+	"github.com/solevip/solevip/claim"
+)
+
+// Status is the node's view, for [api.Handler].
+func (d *Daemon) Status(ctx context.Context) (api.Status, error) {
+	return ask(ctx, d, d.status)
+}
+
+func (d *Daemon) status(now time.Duration) api.Status {
+	s := api.Status{
+		Node: d.o.Node, Cluster: d.o.Cluster, Version: d.o.Version,
+		Nodes: []api.Machine{}, Groups: []api.Group{}, Fences: []api.Fence{},
+		Warnings: slices.Clone(d.o.Warnings),
+	}
+	if d.o.Ledger != nil {
+		l := d.o.Ledger.Status()
+		s.Leader, s.Quorum = l.Leader, l.Quorum
+		if l.Problem != "" {
+			s.Warnings = append(s.Warnings, l.Problem)
+		}
+	}
+	for _, a := range d.alarms {
+		if now < a.at+alarmTime {
+			s.Warnings = append(s.Warnings, a.text)
+		}
+	}
+	if d.ended != "" {
+		s.Warnings = append(s.Warnings, d.ended)
+	}
+	s.Warnings = append(s.Warnings, d.unprotected()...)
+	for _, n := range d.o.Nodes {
+		s.Nodes = append(s.Nodes, d.machineStatus(now, n))
+	}
+	for _, g := range d.groups {
+		s.Groups = append(s.Groups, d.groupStatus(now, g))
+	}
+	for _, f := range slices.Backward(d.record.Fences) {
+		s.Fences = append(s.Fences, fenceStatus(f))
+	}
+	return s
+}
+
+func (d *Daemon) machineStatus(now time.Duration, n Node) api.Machine {
+	m := api.Machine{Name: n.Name, Role: "member", BeatAgeMS: -1, FencePathOK: d.pathOK(n.Name)}
+	if n.Arbiter {
+		m.Role = "arbiter"
+	}
+	if p, ok := d.pulses[n.Name]; ok {
+		m.BeatAgeMS, m.Fenced = (now - p.at).Milliseconds(), p.node.Fenced
+		m.Boot = p.node.Boot.Kernel + "/" + p.node.Boot.Incarnation
+	}
+	return m
+}
+
+func (d *Daemon) groupStatus(now time.Duration, g *group) api.Group {
+	s := api.Group{Name: g.o.Name, Protection: string(g.o.Protection), Addresses: g.o.Addresses}
+	ledger := d.record.Groups[g.o.Name]
+	v := g.machine.View()
+	switch {
+	case !g.o.Member:
+		s.Role, s.Reason = "backup", "this node may not hold the group"
+		if d.o.Arbiter {
+			s.Role, s.Reason = "arbiter", "this node only votes"
+		}
+	case g.protected():
+		s.Role, s.Reason, s.Up = string(v.Role), v.Reason, v.Up
+		ledger = v.Group
+	default:
+		s.Role, s.Reason, s.Up = string(v.Role), v.Reason, v.Up
+		ledger = v.Group
+		if v.Role != claim.Holder && g.active != "" {
+			s.Holder = g.active
+		}
+	}
+	if !ledger.Holder.IsZero() {
+		s.Holder = ledger.Holder.Node
+	}
+	s.Epoch, s.Suspect, s.Next = ledger.Epoch, ledger.Suspect.Node, ledger.Next
+	s.Evidence, s.Previous = string(ledger.Evidence), ledger.Previous
+	if v.Deadline > now {
+		s.DeadlineMS = (v.Deadline - now).Milliseconds()
+	}
+	return s
+}
+
+func fenceStatus(f arbiter.Fence) api.Fence {
+	return api.Fence{
+		Target: f.Target.Node, Boot: f.Target.Kernel, By: f.By.Node, Group: f.Group, Epoch: f.Epoch, Method: f.Method,
+		Outcome: f.Outcome, Evidence: string(f.Evidence), Detail: f.Detail, At: time.UnixMilli(f.At).UTC().Format(time.RFC3339Nano),
+	}
+}
+
+// changed tells the watchers, in the loop.
+func (d *Daemon) changed() {
+	for w := range d.watchers {
+		select {
+		case w <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Changes sends a status whenever something but an age or a deadline changed.
+func (d *Daemon) Changes(ctx context.Context) <-chan api.Status {
+	out := make(chan api.Status)
+	poke := make(chan struct{}, 1)
+	go func() { // ends with ctx, which the request owns, or with the daemon
+		defer close(out)
+		defer d.post(func(time.Duration) { delete(d.watchers, poke) })
+		s, err := ask(ctx, d, func(now time.Duration) api.Status {
+			d.watchers[poke] = true
+			return d.status(now)
+		})
+		var last string
+		for err == nil {
+			if key := substance(s); key != last {
+				last = key
+				select {
+				case out <- s:
+				case <-ctx.Done():
+					return
+				}
+			}
+			select {
+			case <-poke:
+			case <-ctx.Done():
+				return
+			case <-d.life.Done():
+				return
+			}
+			s, err = d.Status(ctx)
+		}
+	}()
+	return out
+}

@@ -1,0 +1,24 @@
+package daemon
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/solevip/solevip/api"
+)
+
+// substance is a status without what changes by itself, to compare two.
+func substance(s api.Status) string {
+	s.Nodes, s.Groups = slices.Clone(s.Nodes), slices.Clone(s.Groups)
+	for i := range s.Nodes {
+		s.Nodes[i].BeatAgeMS = min(s.Nodes[i].BeatAgeMS, 0)
+	}
+	for i := range s.Groups {
+		s.Groups[i].DeadlineMS = 0
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // a Status is plain values
+	}
+	return string(b)
+}
