@@ -67,6 +67,20 @@ type Shot struct {
 	Node   string // the fencer
 	Epoch  uint64 // in whose name
 	Group  string // for which group
+
+	guard func() error
+}
+
+// Allowed is nil while the fencer may shoot. [Run] asks before each command; a device that takes
+// time to connect asks once more before it sends the command, and returns the error.
+func (s Shot) Allowed() error {
+	if s.guard == nil {
+		return nil
+	}
+	if err := s.guard(); err != nil {
+		return fmt.Errorf("%w: %w", ErrRevoked, err)
+	}
+	return nil
 }
 
 // Device is one way to cut and to read a node's power. Each call uses a fresh connection, honours
@@ -238,16 +252,16 @@ func (p *Plan) status(ctx context.Context, d *lane, s Shot) (PowerState, error) 
 }
 
 // off commands one device within the budget of a call. The guard is asked when it is the
-// device's turn, so that nothing lies between the answer and the command.
-func (p *Plan) off(ctx context.Context, d *lane, s Shot, guard func() error) error {
+// device's turn, so that no waiting lies between the answer and the command.
+func (p *Plan) off(ctx context.Context, d *lane, s Shot) error {
 	ctx, cancel := limited(ctx, "time limit of one command", p.budgets.Call)
 	defer cancel()
 	if err := d.take(ctx); err != nil {
 		return err
 	}
 	defer d.give()
-	if err := guard(); err != nil {
-		return fmt.Errorf("%w: %w", ErrRevoked, err)
+	if err := s.Allowed(); err != nil {
+		return err
 	}
 	return d.Off(ctx, s)
 }

@@ -50,8 +50,9 @@ func Run(ctx context.Context, p *Plan, s Shot, guard func() error, log *slog.Log
 	defer p.beginFence()()
 	ctx, cancel := limited(ctx, "time limit of the fence", p.budgets.Total)
 	defer cancel()
+	s.guard = guard
 	r := &runner{
-		plan: p, shot: s, guard: guard, began: time.Now(),
+		plan: p, shot: s, began: time.Now(),
 		last: map[*lane]PowerState{}, acked: map[*lane]bool{},
 		log: log.With("target", s.Target, "group", s.Group, "epoch", s.Epoch),
 	}
@@ -89,7 +90,6 @@ func oneLine(errs []error) string {
 type runner struct {
 	plan  *Plan
 	shot  Shot
-	guard func() error
 	log   *slog.Logger
 	began time.Time
 	steps []Step
@@ -257,7 +257,7 @@ func (r *runner) status(ctx context.Context, l level, d *lane) (PowerState, erro
 // command is one order to power off, noted.
 func (r *runner) command(ctx context.Context, l level, d *lane) error {
 	at := time.Now()
-	err := r.plan.off(ctx, d, r.shot, r.guard)
+	err := r.plan.off(ctx, d, r.shot)
 	if !errors.Is(err, ErrRevoked) {
 		delete(r.last, d)
 	}
