@@ -23,15 +23,16 @@ package config
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
 // Config is a checked file. The same file yields the same Config on every node, but for the
 // secrets, of which each node has what it needs.
 type Config struct {
-	Cluster Cluster   `mapstructure:"cluster"`
+	Cluster Cluster   `mapstructure:"cluster" required:"true" hint:"write cluster: {name: ..., nodes: {...}}"`
 	Ledger  Ledger    `mapstructure:"ledger"`
-	Fencing []Fencing `mapstructure:"fencing" entry:"NODE"`
+	Fencing []Fencing `mapstructure:"fencing" entry:"NODE" hint:"write db1: {levels: [[{ipmi: {...}}]]}; leave a node out that can't be fenced"`
 	Groups  []Group   `mapstructure:"groups" entry:"GROUP" required:"true" hint:"describe at least one group of addresses under groups"`
 	Log     Log       `mapstructure:"log"`
 
@@ -60,6 +61,13 @@ type TLS struct {
 	Key  string `mapstructure:"key" hint:"it comes with the certificate: solevip cert issue NODE"`
 }
 
+// For returns the files of a node: {node} is its name.
+func (t TLS) For(node string) TLS {
+	t.Cert = strings.ReplaceAll(t.Cert, "{node}", node)
+	t.Key = strings.ReplaceAll(t.Key, "{node}", node)
+	return t
+}
+
 // Role is what a node does in the cluster.
 type Role string
 
@@ -81,7 +89,7 @@ type Node struct {
 // Ledger is how the nodes agree on who holds what.
 type Ledger struct {
 	Backend string        `mapstructure:"backend" default:"raft" oneof:"raft etcd"`
-	TTL     time.Duration `mapstructure:"ttl" default:"3s" range:"500ms-60s"`
+	TTL     time.Duration `mapstructure:"ttl" default:"3s" range:"600ms-60s"`
 	// Margin is how long before a lease's deadline its addresses are down.
 	Margin time.Duration `mapstructure:"margin" computed:"50ms + ttl/60" range:"25ms-10s"`
 }

@@ -8,9 +8,9 @@ type Fencing struct {
 	// Levels are tried in order until every device of one has proved the node off.
 	Levels [][]Device `mapstructure:"levels" required:"true" hint:"write levels: [[{ipmi: {...}}]]: a list of levels, each a list of devices"`
 	// Timeout is the budget of one attempt over all levels.
-	Timeout time.Duration `mapstructure:"timeout" computed:"3 x the sum of the devices' timeouts, at least 30s" range:"1s-1h"`
-	// VerifyPause lies between the two readings that prove a node off.
-	VerifyPause time.Duration `mapstructure:"verify_pause" default:"200ms" range:"0s-1m"`
+	Timeout time.Duration `mapstructure:"timeout" computed:"3 x the sum of the devices' timeouts, at least 60s" range:"1s-1h"`
+	// VerifyPause lies at least between the two readings that prove a node off.
+	VerifyPause time.Duration `mapstructure:"verify_pause" default:"500ms" range:"10ms-10s"`
 }
 
 // Device is one way to cut power; exactly one of its fields is set.
