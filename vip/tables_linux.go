@@ -1,0 +1,202 @@
+package vip
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Flags of a table (linux/netfilter/nf_tables.h). An owned table can be changed by its owner's socket alone (Linux
+// 5.12); a persistent one outlives the socket (6.9). Ownership without persistence would take the guard away with the
+// daemon, so it is both or neither.
+const (
+	tableDormant = 0x1
+	tableOwner   = 0x2
+	tablePersist = 0x4
+)
+
+// claimTables makes the empty tables, or takes over those of an earlier life. The nftables library
+// always sends flags 0, hence by hand.
+func (g *guard) claimTables() error {
+	flags := uint32(tableOwner | tablePersist)
+	if !g.owned {
+		flags = 0
+	}
+	for {
+		err := g.sendTables(flags)
+		switch {
+		case err == nil:
+			g.owned = flags != 0
+			return nil
+		case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
+			if others, listErr := g.foreign(); listErr == nil && others {
+				return fmt.Errorf("nftables table %s is owned by another process: a daemon of the same cluster runs in this network namespace; stop it first", g.name)
+			}
+			return fmt.Errorf("nftables table %s: %w (CAP_NET_ADMIN is needed)", g.name, err)
+		case flags != 0:
+			flags = 0 // an older kernel, or tables that were made without ownership
+		default:
+			return fmt.Errorf("nftables table %s: %w", g.name, err)
+		}
+	}
+}
+
+func (g *guard) sendTables(flags uint32) error {
+	begin := message(unix.NFNL_MSG_BATCH_BEGIN, 0, unix.NFPROTO_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil)
+	end := message(unix.NFNL_MSG_BATCH_END, 0, unix.NFPROTO_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil)
+	batch := []netlink.Message{begin}
+	for _, family := range []nftables.TableFamily{g.inet.Family, g.arp.Family} {
+		attributes, err := netlink.MarshalAttributes([]netlink.Attribute{
+			{Type: unix.NFTA_TABLE_NAME, Data: append([]byte(g.name), 0)},
+			{Type: unix.NFTA_TABLE_FLAGS, Data: binary.BigEndian.AppendUint32(nil, flags)},
+		})
+		if err != nil {
+			return err
+		}
+		batch = append(batch, message(nftType(unix.NFT_MSG_NEWTABLE), netlink.Acknowledge|netlink.Create, byte(family), 0, attributes))
+	}
+	if _, err := g.sock.SendMessages(append(batch, end)); err != nil {
+		return err
+	}
+	for range 2 {
+		if _, err := g.sock.Receive(); err != nil {
+			g.drain()
+			return err
+		}
+	}
+	return nil
+}
+
+// message is a request with netfilter's header: family, version, resource id.
+func message(kind netlink.HeaderType, flags netlink.HeaderFlags, family byte, resource uint16, attributes []byte) netlink.Message {
+	header := binary.BigEndian.AppendUint16([]byte{family, unix.NFNETLINK_V0}, resource)
+	return netlink.Message{
+		Header: netlink.Header{Type: kind, Flags: flags | netlink.Request},
+		Data:   append(header, attributes...),
+	}
+}
+
+func nftType(kind uint16) netlink.HeaderType {
+	return netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | kind)
+}
+
+// tables lists our tables as they are.
+func (g *guard) tables() ([]*nftables.Table, error) {
+	all, err := g.conn.ListTables()
+	if err != nil {
+		g.drain()
+		return nil, fmt.Errorf("list of nftables tables: %w", err)
+	}
+	return slices.DeleteFunc(all, func(t *nftables.Table) bool {
+		return t.Name != g.name || (t.Family != g.inet.Family && t.Family != g.arp.Family)
+	}), nil
+}
+
+// exists reports whether an earlier life left its tables.
+func (g *guard) exists() (bool, error) {
+	tables, err := g.tables()
+	return len(tables) == 2, err
+}
+
+// foreign reports whether another process owns one of our tables.
+func (g *guard) foreign() (bool, error) {
+	tables, err := g.tables()
+	return slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Flags&tableOwner != 0 }), err
+}
+
+// generation numbers the state of all of nftables in this network namespace: every change by anybody counts it up.
+func (g *guard) generation() (uint32, error) {
+	replies, err := g.sock.Execute(message(nftType(unix.NFT_MSG_GETGEN), 0, unix.NFPROTO_UNSPEC, 0, nil))
+	if err != nil {
+		g.drain()
+		return 0, fmt.Errorf("nftables generation: %w", err)
+	}
+	for _, r := range replies {
+		attributes, err := netlink.NewAttributeDecoder(r.Data[4:])
+		if err != nil {
+			return 0, fmt.Errorf("nftables generation: %w", err)
+		}
+		attributes.ByteOrder = binary.BigEndian
+		for attributes.Next() {
+			if attributes.Type() == unix.NFTA_GEN_ID {
+				return attributes.Uint32(), nil
+			}
+		}
+	}
+	return 0, errors.New("nftables generation: no answer")
+}
+
+// handles lists the rules of our chains. The kernel never gives a handle of a table out twice.
+func (g *guard) handles() (map[string][]uint64, error) {
+	all := map[string][]uint64{}
+	for _, c := range g.chains() {
+		rules, err := g.conn.GetRules(c.Table, c)
+		if err != nil {
+			g.drain()
+			return nil, fmt.Errorf("rules of nftables chain %s %s: %w", g.name, c.Name, err)
+		}
+		key := fmt.Sprintf("%d %s", c.Table.Family, c.Name)
+		all[key] = []uint64{}
+		for _, r := range rules {
+			all[key] = append(all[key], r.Handle)
+		}
+	}
+	return all, nil
+}
+
+// intact reports whether the tables are as installed. It is cheap while nobody changes any ruleset.
+func (g *guard) intact() (bool, error) {
+	gen, err := g.generation()
+	if err != nil {
+		return false, err
+	}
+	if g.settled && gen == g.gen {
+		return true, nil
+	}
+	if !g.settled {
+		return false, nil
+	}
+	tables, err := g.tables()
+	if err != nil {
+		return false, err
+	}
+	if len(tables) != 2 || slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Flags&tableDormant != 0 }) {
+		return false, nil
+	}
+	rules, err := g.handles()
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for key, want := range g.rules {
+		if !slices.Equal(rules[key], want) {
+			return false, nil
+		}
+	}
+	same, err := g.guardsAll()
+	if err != nil || !same {
+		return false, nil // a set that can't be read is no guard
+	}
+	g.gen = gen
+	return true, nil
+}
+
+// guardsAll reports whether the guarded sets have all they should.
+func (g *guard) guardsAll() (bool, error) {
+	four, six := byFamily(g.addrs)
+	for set, want := range map[*nftables.Set][]netip.Addr{g.guarded4: four, g.guarded6: six, g.arpAll: four} {
+		have, err := g.members(set)
+		if err != nil || !slices.Equal(have, want) {
+			return false, err
+		}
+	}
+	return true, nil
+}

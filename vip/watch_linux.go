@@ -1,0 +1,97 @@
+package vip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// events are the sockets on which the kernel reports changes of addresses and links, and of nftables.
+type events struct {
+	routes *netlink.Conn
+	tables *netlink.Conn
+}
+
+const (
+	eventBuffer   = 4 << 20 // bytes
+	nftablesGroup = 7       // NFNLGRP_NFTABLES
+)
+
+func dialEvents() (*events, error) {
+	routes, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
+	if err != nil {
+		return nil, fmt.Errorf("event socket for addresses: %w", err)
+	}
+	tables, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		routes.Close()
+		return nil, fmt.Errorf("event socket for nftables: %w", err)
+	}
+	// A smaller buffer than asked for only means more overruns, which are handled.
+	_, _ = routes.SetReadBuffer(eventBuffer), tables.SetReadBuffer(eventBuffer)
+	return &events{routes, tables}, nil
+}
+
+func (e *events) close() error { return errors.Join(e.routes.Close(), e.tables.Close()) }
+
+// Watch reports, at most one report pending, that something other than this Kernel changed addresses, links or nftables, or
+// that reports were lost: it's time to Reconcile. The channel is closed when ctx or the Kernel is done. One Watch at a time.
+func (k *Kernel) Watch(ctx context.Context) <-chan struct{} {
+	changed := make(chan struct{}, 1)
+	signal := func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	routes, tables := k.events.routes, k.events.tables
+	err := errors.Join(
+		routes.JoinGroup(unix.RTNLGRP_LINK), routes.JoinGroup(unix.RTNLGRP_IPV4_IFADDR), routes.JoinGroup(unix.RTNLGRP_IPV6_IFADDR),
+		tables.JoinGroup(nftablesGroup))
+	if err != nil {
+		k.log.Error("changes of addresses and firewall are not reported; they are still found when looked for", "err", err)
+	}
+	signal() // what happened before the subscription went unseen
+
+	var readers sync.WaitGroup
+	readers.Go(func() { follow(ctx, routes, k.links.port, signal) })
+	readers.Go(func() { follow(ctx, tables, k.guard.sock.PID(), signal) })
+	stop := context.AfterFunc(ctx, func() {
+		routes.SetReadDeadline(time.Unix(1, 0)) // wakes the readers
+		tables.SetReadDeadline(time.Unix(1, 0))
+	})
+	go func() {
+		readers.Wait()
+		stop()
+		close(changed)
+	}()
+	return changed
+}
+
+// follow signals events that didn't come from our own port. An overrun (ENOBUFS) lost some: that is
+// a reason to look, and the subscription goes on.
+func follow(ctx context.Context, conn *netlink.Conn, own uint32, signal func()) {
+	for {
+		messages, err := conn.Receive()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, unix.ENOBUFS):
+			signal()
+		case err != nil:
+			signal()
+			return // closed
+		}
+		for _, m := range messages {
+			if m.Header.PID != own {
+				signal()
+				break
+			}
+		}
+	}
+}
