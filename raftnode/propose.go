@@ -1,0 +1,222 @@
+package raftnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/solevip/solevip/arbiter"
+)
+
+// ErrNotProposed says that a proposal certainly had no effect: no leader took it. Any other error
+// of Propose but a refusal means that it may or may not be agreed.
+var ErrNotProposed = errors.New("not proposed")
+
+// ErrNotYou says that a node proposed in another node's name.
+var ErrNotYou = errors.New("a node may only beat, take and release as itself")
+
+// proposal is the body of a propose request.
+type proposal struct {
+	Command []byte `json:"command"`
+}
+
+// Propose has a command agreed, by way of whichever node leads. A nil error means that it was
+// applied, and the record is the ledger as of then. A *arbiter.Refusal means that it was agreed to
+// refuse it, and the record is the ledger as of then. With any other error but ErrNotProposed and
+// ErrNotYou the outcome is unknown.
+//
+// It tries until ctx is done, so give it a deadline. After a lost answer only a beat or a
+// registration is sent again, which twice are as good as once; a grant counts from before Propose
+// was called either way.
+func (n *Node) Propose(ctx context.Context, cmd arbiter.Command) (arbiter.Record, error) {
+	if cmd.Actor() != n.opt.Self {
+		return arbiter.Record{}, fmt.Errorf("%v: proposed by %s: %w", cmd, n.opt.Self, ErrNotYou)
+	}
+	a, err := n.repeat(ctx, repeatable(cmd), func(ctx context.Context, leader string) (agreed, error) {
+		data := arbiter.Encode(cmd)
+		if leader == n.opt.Self {
+			return n.apply(ctx, data)
+		}
+		var a agreed
+		return a, n.links[leader].call(ctx, askPropose, proposal{Command: data}, &a)
+	})
+	if err != nil {
+		return arbiter.Record{}, fmt.Errorf("%v: %w", cmd, err)
+	}
+	if a.Refusal != nil {
+		return a.Record, a.Refusal
+	}
+	return a.Record, nil
+}
+
+// repeatable says that a command twice in the log is as good as once.
+func repeatable(cmd arbiter.Command) bool {
+	switch cmd.(type) {
+	case arbiter.Beat, arbiter.Register:
+		return true
+	}
+	return false
+}
+
+// Read returns the ledger as it is at some instant between call and return: it waits for a
+// committed barrier at the leader.
+func (n *Node) Read(ctx context.Context) (arbiter.Record, error) {
+	a, err := n.repeat(ctx, true, func(ctx context.Context, leader string) (agreed, error) {
+		if leader == n.opt.Self {
+			return n.read(ctx)
+		}
+		var a agreed
+		return a, n.links[leader].call(ctx, askRead, nil, &a)
+	})
+	if err != nil {
+		return arbiter.Record{}, fmt.Errorf("read the ledger: %w", err)
+	}
+	return a.Record, nil
+}
+
+// repeat tries at the leader until there's an answer, again when nothing was proposed, and, where
+// that does no harm, when the outcome is unknown.
+func (n *Node) repeat(ctx context.Context, harmless bool, try func(context.Context, string) (agreed, error)) (agreed, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(n.life, cancel)()
+	var unknown error // the last outcome that isn't known
+	last := errors.New("no leader is known")
+	for ctx.Err() == nil {
+		if err := n.ended(); err != nil {
+			last = err
+			break
+		}
+		leader, reign := n.leader.get()
+		if leader == "" {
+			pause(ctx, reign.Done(), n.timing.Heartbeat)
+			continue
+		}
+		a, err := n.attempt(ctx, leader, harmless, try)
+		if err == nil {
+			n.settled(a.Record)
+			return a, nil
+		}
+		last = err
+		switch w, answered := errors.AsType[*wireError](err); {
+		case answered && w.code == codeDenied:
+			return agreed{}, fmt.Errorf("%w: %w", ErrNotProposed, err)
+		case answered && w.code == codeNothing || errors.Is(err, errUnsent):
+		case harmless:
+			unknown = err
+		default:
+			n.doubted()
+			return agreed{}, fmt.Errorf("outcome unknown: %w", err)
+		}
+		pause(ctx, reign.Done(), n.timing.Heartbeat/20)
+	}
+	n.doubted()
+	if unknown != nil {
+		return agreed{}, fmt.Errorf("outcome unknown: %w", unknown)
+	}
+	return agreed{}, fmt.Errorf("%w: %w", ErrNotProposed, last)
+}
+
+// attempt is one try at one leader. Where a lost answer does no harm it is given up early: after
+// an attempt's time, or when another leader becomes known.
+func (n *Node) attempt(ctx context.Context, leader string, harmless bool, try func(context.Context, string) (agreed, error)) (agreed, error) {
+	if !harmless {
+		return try(ctx, leader)
+	}
+	ctx, cancel := context.WithTimeout(ctx, n.timing.Attempt)
+	defer cancel()
+	now, reign := n.leader.get()
+	if now != leader {
+		return agreed{}, fmt.Errorf("leader changed: %w", errUnsent)
+	}
+	defer context.AfterFunc(reign, cancel)()
+	return try(ctx, leader)
+}
+
+// ended says why nothing can be proposed any more.
+func (n *Node) ended() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return errors.New("this node is closed")
+	}
+	return n.failure
+}
+
+func (n *Node) settled(r arbiter.Record) {
+	n.feed.confirmed(r)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.doubt = false
+}
+
+func (n *Node) doubted() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.doubt = true
+}
+
+// nothing is the leader's word that a proposal has no effect.
+func nothing(format string, args ...any) error {
+	return &wireError{code: codeNothing, text: fmt.Sprintf(format, args...)}
+}
+
+// apply has a command agreed by this node as the leader.
+func (n *Node) apply(ctx context.Context, data []byte) (agreed, error) {
+	r, limit, err := n.leading(ctx)
+	if err != nil {
+		return agreed{}, err
+	}
+	f := r.Apply(data, limit)
+	if err := judge(await(f, limit, ctx.Done())); err != nil {
+		return agreed{}, err
+	}
+	out := f.Response().(outcome)
+	return out.agreed, out.err
+}
+
+// read waits for a barrier of this node as the leader.
+func (n *Node) read(ctx context.Context) (agreed, error) {
+	r, limit, err := n.leading(ctx)
+	if err != nil {
+		return agreed{}, err
+	}
+	if err := judge(await(r.Barrier(limit), limit, ctx.Done())); err != nil {
+		return agreed{}, err
+	}
+	return agreed{Record: n.fsm.current()}, nil
+}
+
+// leading is Raft when this node leads, and how long a request may take.
+func (n *Node) leading(ctx context.Context) (*raft.Raft, time.Duration, error) {
+	if err := n.ended(); err != nil {
+		return nil, 0, nothing("%v", err)
+	}
+	r := n.currentRaft()
+	if r == nil || r.State() != raft.Leader {
+		return nil, 0, nothing("%s doesn't lead", n.opt.Self)
+	}
+	limit := maxBudget
+	if until, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(until))
+	}
+	if limit <= 0 {
+		return nil, 0, nothing("too late")
+	}
+	return r, limit, nil
+}
+
+// judge sorts Raft's errors: those where the entry never got into the log, and the others.
+func judge(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress),
+		errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrRaftShutdown):
+		return nothing("%v", err)
+	}
+	return &wireError{code: codeUnknown, text: err.Error()}
+}

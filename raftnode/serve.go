@@ -1,0 +1,221 @@
+package raftnode
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/solevip/solevip/arbiter"
+)
+
+const (
+	maxBudget  = 30 * time.Second // for a request that names none, or more
+	maxPending = 64               // requests under way on one connection
+)
+
+// asker is a peer's request connection, as this node serves it.
+type asker struct {
+	node *Node
+	peer string
+	conn net.Conn
+
+	mu    sync.Mutex // serializes frames
+	watch context.CancelFunc
+}
+
+// serve answers a peer's requests until its connection ends.
+func (n *Node) serve(ctx context.Context, peer string, c net.Conn) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	a := &asker{node: n, peer: peer, conn: c, watch: func() {}}
+	slots := make(chan struct{}, maxPending)
+	for {
+		var req request
+		if err := readFrame(c, &req, maxRequest); err != nil {
+			return
+		}
+		select {
+		case slots <- struct{}{}:
+		default:
+			a.answer(req.ID, nil, nothing("%s is busy", n.opt.Self))
+			continue
+		}
+		sub := ctx
+		if req.Ask == askWatch { // one per connection: the newer replaces the older
+			a.watch()
+			sub, a.watch = context.WithCancel(ctx)
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			a.handle(sub, req)
+		})
+	}
+}
+
+func (a *asker) handle(ctx context.Context, req request) {
+	n := a.node
+	if req.Ask == askWatch {
+		a.answer(req.ID, nil, a.push(ctx, req.ID))
+		return
+	}
+	budget := maxBudget
+	if req.Budget > 0 {
+		budget = min(budget, time.Duration(req.Budget)*time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(ctx, budget)
+	defer cancel()
+	var body any
+	var err error
+	switch req.Ask {
+	case askHello:
+		body = n.introduce()
+	case askPropose:
+		body, err = n.applyFor(ctx, a.peer, req.Body)
+	case askRead:
+		body, err = n.read(ctx)
+	case askReadmit:
+		body, err = n.readmit(ctx, a.peer, req.Body)
+	default:
+		err = &wireError{code: codeDenied, text: fmt.Sprintf("%s doesn't know request %q: run the same release on all nodes", n.opt.Self, req.Ask)}
+	}
+	a.answer(req.ID, body, err)
+}
+
+// applyFor has a peer's command agreed. The command must act in the peer's own name.
+func (n *Node) applyFor(ctx context.Context, peer string, body json.RawMessage) (agreed, error) {
+	var p proposal
+	if err := json.Unmarshal(body, &p); err != nil {
+		return agreed{}, &wireError{code: codeDenied, text: err.Error()}
+	}
+	cmd, err := arbiter.Decode(p.Command)
+	if err != nil {
+		return agreed{}, &wireError{code: codeDenied, text: err.Error()}
+	}
+	if cmd.Actor() != peer {
+		err := fmt.Errorf("%v: proposed by %s: %w", cmd, peer, ErrNotYou)
+		n.log.Warn("ledger proposal denied", "peer", peer, "err", err)
+		return agreed{}, &wireError{code: codeDenied, text: err.Error()}
+	}
+	return n.apply(ctx, p.Command)
+}
+
+// push streams this node's records while it leads, and repeats itself so that the peer can tell
+// a quiet ledger from a dead leader.
+func (a *asker) push(ctx context.Context, id uint64) error {
+	n := a.node
+	records, end := n.feed.watch()
+	defer end()
+	tick := time.NewTicker(n.timing.Heartbeat / 3)
+	defer tick.Stop()
+	for {
+		var body any
+		select {
+		case r, on := <-records:
+			if !on {
+				return nothing("%s is closing", n.opt.Self)
+			}
+			body = r
+		case <-tick.C:
+			if r := n.currentRaft(); r == nil || r.State() != raft.Leader {
+				return nothing("%s doesn't lead", n.opt.Self)
+			}
+		case <-ctx.Done():
+			return nothing("%s ends the stream", n.opt.Self)
+		}
+		if err := a.send(reply{ID: id, More: true}, body); err != nil {
+			return err
+		}
+	}
+}
+
+func (a *asker) answer(id uint64, body any, err error) {
+	r := reply{ID: id}
+	if err != nil {
+		r.Code, r.Text, body = codeUnknown, err.Error(), nil
+		if w, ok := errors.AsType[*wireError](err); ok {
+			r.Code = w.code
+		}
+	}
+	if err := a.send(r, body); err != nil {
+		a.conn.Close() // the peer takes it from there
+	}
+}
+
+func (a *asker) send(r reply, body any) error {
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("encode answer: %w", err)
+		}
+		r.Body = raw
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.conn.SetWriteDeadline(time.Now().Add(greetLimit)); err != nil {
+		return err
+	}
+	return writeFrame(a.conn, r, maxReply)
+}
+
+// introduction is a node's answer to hello.
+type introduction struct {
+	ID      string   `json:"id"`    // server id: name and disk
+	Nodes   []string `json:"nodes"` // the names in its file
+	Ledger  string   `json:"ledger,omitempty"`
+	Pledge  []string `json:"pledge,omitempty"`
+	Servers []member `json:"servers,omitempty"` // the configuration that it knows
+	Term    uint64   `json:"term,omitempty"`
+	Last    uint64   `json:"last,omitempty"` // its log's last entry
+	Leads   bool     `json:"leads,omitempty"`
+	Leader  string   `json:"leader,omitempty"`
+}
+
+// member is a server of the configuration.
+type member struct {
+	ID    string `json:"id"`
+	Voter bool   `json:"voter"`
+}
+
+func (i introduction) has(id string) bool {
+	return slices.ContainsFunc(i.Servers, func(m member) bool { return m.ID == id })
+}
+
+// otherDisk is the server by which a configuration knows the node of id, when it isn't id.
+func (i introduction) otherDisk(id string) string {
+	for _, m := range i.Servers {
+		if m.ID != id && nodeOf(raft.ServerID(m.ID)) == nodeOf(raft.ServerID(id)) {
+			return m.ID
+		}
+	}
+	return ""
+}
+
+func (n *Node) introduce() introduction {
+	ledger, _ := n.identity()
+	i := introduction{ID: string(n.store.id()), Nodes: nodeNames(n.opt.Peers), Ledger: ledger}
+	if n.ended() != nil {
+		return i
+	}
+	pledge, err := n.store.pledge()
+	if err != nil {
+		n.log.Warn("ledger disk", "err", err)
+	}
+	i.Pledge = pledge
+	if r := n.currentRaft(); r != nil {
+		for _, s := range r.GetConfiguration().Configuration().Servers {
+			i.Servers = append(i.Servers, member{ID: string(s.ID), Voter: s.Suffrage == raft.Voter})
+		}
+		_, leader := r.LeaderWithID()
+		i.Term, i.Last, i.Leads, i.Leader = r.CurrentTerm(), r.LastIndex(), r.State() == raft.Leader, nodeOf(leader)
+	}
+	return i
+}
