@@ -87,6 +87,26 @@ func redact(raw string) string {
 	return path + "?***"
 }
 
+// hidden is what redact hides, as it is written and as the server sees it.
+func (t template) hidden() []string {
+	u, err := url.Parse(t.raw)
+	if err != nil {
+		return nil
+	}
+	var all []string
+	if password, has := u.User.Password(); has {
+		all = append(all, password)
+	}
+	for _, values := range u.Query() {
+		for _, v := range values {
+			if !place.MatchString(v) {
+				all = append(all, v, url.QueryEscape(v))
+			}
+		}
+	}
+	return all
+}
+
 // ParseHeaders reads a file of headers: a "Name: value" on each line; blank lines and lines that
 // begin with # are skipped. Errors name the line, never the value.
 func ParseHeaders(text []byte) (http.Header, error) {

@@ -26,8 +26,9 @@ import (
 )
 
 const (
-	// statusLimit bounds the answer to a status request, in bytes: a longer one is unknown.
-	statusLimit = 1 << 20
+	// bodyLimit is how much of an answer is read, in bytes. A status that is cut off there isn't
+	// JSON any more, hence unknown.
+	bodyLimit = 1 << 20
 	// errorLimit is how much of a refusal is read for the error, in bytes.
 	errorLimit     = 512
 	maxRedirects   = 3
@@ -61,8 +62,11 @@ type Device struct {
 	status  *request
 	isOff   Expression
 	headers http.Header
-	client  *http.Client
+	roots   *x509.CertPool
 	timeout time.Duration
+	// secrets are the parts of URLs and headers that no error may show, in case the server
+	// repeats them.
+	secrets []string
 }
 
 // request is a request that needs its target.
@@ -107,12 +111,32 @@ func (d *Device) configure(o Options) error {
 			return fmt.Errorf("status off: %w", err)
 		}
 	}
-	roots, err := authorities(o.CA)
-	if err != nil {
-		return err
+	d.collectSecrets()
+	var err error
+	d.roots, err = authorities(o.CA)
+	return err
+}
+
+// shortestSecret keeps "1" and "on" from being blotted out of every error.
+const shortestSecret = 4
+
+func (d *Device) collectSecrets() {
+	hidden := d.off.url.hidden()
+	if d.status != nil {
+		hidden = append(hidden, d.status.url.hidden()...)
 	}
-	d.client = newClient(roots)
-	return nil
+	for _, values := range d.headers {
+		hidden = append(hidden, values...)
+	}
+	d.secrets = slices.DeleteFunc(hidden, func(s string) bool { return len(s) < shortestSecret })
+}
+
+// scrub removes secrets from a text of the server's.
+func (d *Device) scrub(text string) string {
+	for _, s := range d.secrets {
+		text = strings.ReplaceAll(text, s, "***")
+	}
+	return text
 }
 
 func newRequest(url, method, deflt string) (request, error) {
@@ -138,14 +162,26 @@ func authorities(pem []byte) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-func newClient(roots *x509.CertPool) *http.Client {
+// client is for one request. Once connected it asks whether the request may still be sent, as
+// connecting may take long.
+func (d *Device) client(allowed func() error) *http.Client {
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		if err := allowed(); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		return conn, nil
+	}
 	return &http.Client{
 		CheckRedirect: checkRedirect,
 		Transport: &http.Transport{
-			DialContext:       (&net.Dialer{}).DialContext,
-			TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+			DialContext:       dial,
+			TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: d.roots},
 			DisableKeepAlives: true, // a reading is worth more when nothing is left of the one before
-			ForceAttemptHTTP2: true,
 		},
 	}
 }
@@ -173,16 +209,19 @@ func (d *Device) TrustsAck() bool { return d.status == nil }
 
 // Off sends the off request.
 func (d *Device) Off(ctx context.Context, s fence.Shot) error {
-	_, err := d.send(ctx, d.off, "off", s)
+	_, err := d.send(ctx, d.off, "off", s, s.Allowed)
 	return err
 }
+
+// always allows a request: reading does no harm.
+func always() error { return nil }
 
 // Status sends the status request and applies the expression to the answer.
 func (d *Device) Status(ctx context.Context, s fence.Shot) (fence.PowerState, error) {
 	if d.status == nil {
 		return fence.PowerUnknown, fence.ErrNoStatus
 	}
-	body, err := d.send(ctx, *d.status, "status", s)
+	body, err := d.send(ctx, *d.status, "status", s, always)
 	if err != nil {
 		return fence.PowerUnknown, err
 	}
@@ -197,7 +236,7 @@ func (d *Device) Status(ctx context.Context, s fence.Shot) (fence.PowerState, er
 }
 
 // send sends one request and returns the body of a 2xx answer.
-func (d *Device) send(ctx context.Context, r request, action string, s fence.Shot) ([]byte, error) {
+func (d *Device) send(ctx context.Context, r request, action string, s fence.Shot, allowed func() error) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, d.timeout,
 		fmt.Errorf("time limit of %v: %w", d.timeout, context.DeadlineExceeded))
 	defer cancel()
@@ -209,8 +248,8 @@ func (d *Device) send(ctx context.Context, r request, action string, s fence.Sho
 		req.Header[name] = slices.Clone(values)
 	}
 	req.Host = d.headers.Get("Host")
-	body, err := d.exchange(req)
-	if ctx.Err() != nil {
+	body, err := d.exchange(d.client(allowed), req)
+	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
@@ -219,8 +258,8 @@ func (d *Device) send(ctx context.Context, r request, action string, s fence.Sho
 	return body, nil
 }
 
-func (d *Device) exchange(req *http.Request) ([]byte, error) {
-	resp, err := d.client.Do(req)
+func (d *Device) exchange(c *http.Client, req *http.Request) ([]byte, error) {
+	resp, err := c.Do(req)
 	if err != nil {
 		var wrapped *url.Error
 		if errors.As(err, &wrapped) {
@@ -231,14 +270,11 @@ func (d *Device) exchange(req *http.Request) ([]byte, error) {
 	defer resp.Body.Close()
 	if resp.StatusCode/100 != 2 {
 		said, _ := io.ReadAll(io.LimitReader(resp.Body, errorLimit))
-		return nil, fmt.Errorf("answer %s: %q", resp.Status, strings.Join(strings.Fields(string(said)), " "))
+		return nil, fmt.Errorf("answer %s: %q", resp.Status, d.scrub(strings.Join(strings.Fields(string(said)), " ")))
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, statusLimit+1))
-	if err == nil && len(body) > statusLimit {
-		err = fmt.Errorf("answer is longer than %d bytes", statusLimit)
-	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, bodyLimit))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("answer: %w", err)
 	}
 	return body, nil
 }
