@@ -32,7 +32,8 @@ type Granted struct{}
 
 // Revoked says that this node is no longer active. Yield is the claim that its addresses are down
 // and the group is released, so that others may be told with priority 0; without it nothing is sent,
-// and they have to find out by silence.
+// and they have to find out by silence. Revoked{} when the addresses begin to go down and
+// Revoked{Yield: true} after the release is as good as the latter alone.
 type Revoked struct{ Yield bool }
 
 // Ticked says that the time [Machine.Wake] asked for may have come.
@@ -69,7 +70,7 @@ type Action interface {
 	action()
 }
 
-// Want is the wish to be active. It stands until [Unwant] or [Granted].
+// Want is the wish to be active. It stands until [Unwant].
 type Want struct{ Why string }
 
 // Unwant takes the wish back, or gives up what was granted. In a protected group it is about the wish alone: who

@@ -28,6 +28,8 @@ type Machine struct {
 	leaving  bool          // Stopped came while Active: Init follows once the addresses are down
 	interval time.Duration // Active_Adver_Interval: the active router's, as far as known
 
+	owing bool // others may believe that we are active: a farewell is owed from Active until it is sent, or until another router is active
+
 	armed bool          // the timer of the state runs: Active_Down_Timer in Backup, Adver_Timer in Active
 	due   time.Duration // when it fires
 
@@ -142,22 +144,29 @@ func (m *Machine) granted() {
 		m.do(Unwant{"granted while stopped"})
 	case Backup, Waiting:
 		m.enter(Active, "granted")
+		m.owing = true
 		m.send()
 		m.arm(m.cfg.Interval)
 	}
 }
 
-// revoked is the only way out of Active in a protected group.
+// revoked is the only way out of Active in a protected group. The wish, if it still stands, goes
+// with it: after a while of silence there is a new one. The farewell may come with it or later; it is left
+// out where another router has become active since.
 func (m *Machine) revoked(e Revoked) {
 	why := "revoked"
 	if e.Yield {
 		why = "released"
 	}
+	if e.Yield && m.owing {
+		m.do(Send{PriorityReleased})
+		m.owing = false
+	}
+	if m.state == Waiting || m.state == Active && !m.leaving {
+		m.do(Unwant{why})
+	}
 	switch m.state {
 	case Active:
-		if e.Yield {
-			m.do(Send{PriorityReleased})
-		}
 		m.interval = m.cfg.Interval
 		m.retreat(why)
 	case Waiting:

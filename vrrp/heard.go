@@ -9,10 +9,17 @@ import (
 
 // heard is an ADVERTISEMENT that was received (RFC 9568 sections 6.4 and 7.1).
 func (m *Machine) heard(e Heard) {
-	if m.state == Init || !m.fit(e) {
+	if m.state == Init {
+		m.owing = m.owing && e.Advert.Priority == PriorityReleased
+		return
+	}
+	if !m.fit(e) {
 		return
 	}
 	m.last, m.lastAt, m.anyone = e, m.now, true
+	if m.state != Active {
+		m.owing = m.owing && e.Advert.Priority == PriorityReleased
+	}
 	switch m.state {
 	case Backup:
 		m.heardInBackup(e)
@@ -31,6 +38,7 @@ func (m *Machine) heardInBackup(e Heard) {
 	case e.Advert.Priority == PriorityReleased:
 		m.arm(m.skew())
 	case m.follows(e.Advert.Priority):
+		m.why = activeRouter(e)
 		m.adopt(e.Advert)
 		m.arm(m.downInterval())
 	}
@@ -43,7 +51,7 @@ func (m *Machine) heardInWaiting(e Heard) {
 	if e.Advert.Priority == PriorityReleased || !m.follows(e.Advert.Priority) {
 		return
 	}
-	why := fmt.Sprintf("%v is active at priority %d", e.From, e.Advert.Priority)
+	why := activeRouter(e)
 	m.do(Unwant{why})
 	m.adopt(e.Advert)
 	m.backup(why)
@@ -64,7 +72,8 @@ func (m *Machine) heardInActive(e Heard) {
 	case higher && m.cfg.Protected:
 		m.alarm(foreign, e.From, "%v adverts this group at priority %d while we hold it (at %d): ignored; find out who it is", e.From, p, m.priority)
 	case higher:
-		why := fmt.Sprintf("%v is active at priority %d", e.From, p)
+		why := activeRouter(e)
+		m.owing = false
 		if !m.leaving {
 			m.do(Unwant{why})
 		}
@@ -76,6 +85,10 @@ func (m *Machine) heardInActive(e Heard) {
 		}
 		m.send() // Adver_Timer runs on
 	}
+}
+
+func activeRouter(e Heard) string {
+	return fmt.Sprintf("%v is active at priority %d", e.From, e.Advert.Priority)
 }
 
 // follows reports whether an active router of that priority is let be: always in a protected
