@@ -120,7 +120,7 @@ func (l *Lab) changeCuts(verb string, cuts []Cut, change func([]Cut) []Cut) erro
 		if err != nil {
 			return err
 		}
-		l.tell("", strings.TrimSpace(verb+" "+describe(cuts)))
+		l.tell("", strings.TrimSpace(verb+" "+Describe(cuts)))
 		now := change(old)
 		err = inside(l.Namespace("sw"), func() error { return run(ruleset(now), "nft", "-f", "-") })
 		if err != nil {
@@ -130,8 +130,8 @@ func (l *Lab) changeCuts(verb string, cuts []Cut, change func([]Cut) []Cut) erro
 	})
 }
 
-// describe merges the two directions of a cut.
-func describe(cuts []Cut) string {
+// Describe says which cuts, merging the two directions of a cut.
+func Describe(cuts []Cut) string {
 	if len(cuts) == 0 {
 		return "everything"
 	}

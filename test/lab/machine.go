@@ -285,3 +285,23 @@ func poll(ctx context.Context, ask func() bool) error {
 	}
 	return nil
 }
+
+// Memory is the resident memory of all processes on a machine, in bytes.
+func (l *Lab) Memory(node string) (int64, error) {
+	pids, err := processes(l.Namespace(node))
+	if err != nil {
+		return 0, err
+	}
+	var total int64
+	for _, pid := range pids {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		_, after, _ := strings.Cut(string(text), "VmRSS:")
+		var kilobytes int64
+		fmt.Sscan(after, &kilobytes)
+		total += kilobytes * 1024
+	}
+	return total, nil
+}
