@@ -81,7 +81,7 @@ func (w *kernelWorker) run(ctx context.Context) {
 			if n < 0 {
 				n = len(jobs)
 			}
-			w.do(jobs[:n])
+			w.do(ctx, jobs[:n])
 			jobs = jobs[n:]
 		}
 		select {
@@ -93,7 +93,7 @@ func (w *kernelWorker) run(ctx context.Context) {
 }
 
 // do does jobs of one kind in one call and tells each group its own part of the result.
-func (w *kernelWorker) do(jobs []kernelJob) {
+func (w *kernelWorker) do(ctx context.Context, jobs []kernelJob) {
 	var groups []string
 	var permits []claim.Permit
 	repeat := 1
@@ -108,7 +108,7 @@ func (w *kernelWorker) do(jobs []kernelJob) {
 		err = w.kernel.Unbind(groups...)
 	case announceJob:
 		for range repeat {
-			if err := w.kernel.Announce(groups...); err != nil {
+			if err := w.kernel.Announce(ctx, groups...); err != nil {
 				w.log.Warn("announcement failed", "groups", groups, "error", err)
 				break
 			}

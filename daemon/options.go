@@ -54,7 +54,7 @@ type Kernel interface {
 	// Changed sends when something else may have changed the kernel's state, until ctx ends.
 	Changed(ctx context.Context) <-chan struct{}
 	// Announce tells the neighbours where the addresses of groups are.
-	Announce(groups ...string) error
+	Announce(ctx context.Context, groups ...string) error
 }
 
 // Link is a VRRP socket on an interface.

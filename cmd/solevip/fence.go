@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/solevip/solevip/api"
+)
+
+const fenceUsage = `fence shows and proves how nodes are cut off.
+
+  solevip fence status
+  solevip fence test db1
+  solevip fence confirm db1 --reason "rack 7 has no power, seen it myself"`
+
+func newFence() *cobra.Command {
+	c := &cobra.Command{
+		Use: "fence", Short: "show, test and confirm fencing", Long: fenceUsage,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage{hint{fmt.Errorf("unknown command %q", "fence "+args[0]), "see solevip fence --help"}}
+			}
+			return c.Help()
+		},
+		Args: cobra.ArbitraryArgs,
+	}
+	c.AddCommand(newFenceStatus(), newFenceTest(), newFenceConfirm())
+	return c
+}
+
+func newFenceStatus() *cobra.Command {
+	c := &cobra.Command{Use: "status", Short: "show fence paths and what was fenced", Args: exactly()}
+	f := addClientFlags(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		s, err := f.api().Status(c.Context())
+		if err != nil {
+			return err
+		}
+		if f.json() {
+			return printJSON(c.OutOrStdout(), struct {
+				Nodes  []api.Machine `json:"nodes"`
+				Fences []api.Fence   `json:"fences"`
+			}{s.Nodes, s.Fences})
+		}
+		rows := [][]string{{"NODE", "FENCE PATH", "STATE"}}
+		for _, n := range s.Nodes {
+			rows = append(rows, []string{n.Name, path(n.FencePathOK), state(n)})
+		}
+		if err := table(c.OutOrStdout(), rows...); err != nil || len(s.Fences) == 0 {
+			return err
+		}
+		fmt.Fprintln(c.OutOrStdout())
+		rows = [][]string{{"FENCED", "BY", "GROUP", "EPOCH", "METHOD", "OUTCOME", "EVIDENCE", "AT", "DETAIL"}}
+		for _, x := range s.Fences {
+			rows = append(rows, []string{x.Target, x.By, dash(x.Group), fmt.Sprint(x.Epoch), dash(x.Method), dash(x.Outcome), dash(x.Evidence), x.At, x.Detail})
+		}
+		return table(c.OutOrStdout(), rows...)
+	}
+	return c
+}
+
+func newFenceTest() *cobra.Command {
+	c := &cobra.Command{
+		Use: "test NODE", Short: "ask a node's fence devices for its power; nobody is shot", Args: exactly("NODE"),
+		Long: "test asks every fence device of a node for its power, with the real address and password, and\nshoots nobody. Exit code 0: every device of some level answered.",
+	}
+	f := addClientFlags(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		checks, err := f.api().FenceTest(c.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		if f.json() {
+			err = printJSON(c.OutOrStdout(), checks)
+		} else {
+			rows := [][]string{{"NODE", "LEVEL", "DEVICE", "POWER", "TOOK", "ERROR"}}
+			for _, x := range checks {
+				rows = append(rows, []string{x.Target, fmt.Sprint(x.Level), x.Device, x.Power, fmt.Sprintf("%d ms", x.TookMS), dash(x.Error)})
+			}
+			err = table(c.OutOrStdout(), rows...)
+		}
+		if err == nil && !usable(checks) {
+			return hint{fmt.Errorf("no level of %s's fence devices works", args[0]), "groups that it may hold can't be taken over until one does"}
+		}
+		return err
+	}
+	return c
+}
+
+// usable reports whether every device of some level answered.
+func usable(checks []api.DeviceCheck) bool {
+	ok := map[int]bool{}
+	for _, x := range checks {
+		before, seen := ok[x.Level]
+		ok[x.Level] = (before || !seen) && x.Error == ""
+	}
+	for _, good := range ok {
+		if good {
+			return true
+		}
+	}
+	return false
+}
+
+const confirmUsage = `confirm records your word that a node is dead, when no fence device can prove it. The groups that
+it held are then free to be taken. It is refused while the node shows any sign of life, and your
+name and reason are kept in the ledger.
+
+You become the fence: make sure that the machine has no power. A living node that is confirmed
+dead may go on writing.
+
+  solevip fence confirm db1 --reason "pulled both power cords"
+  solevip fence confirm db1 --reason "rack burnt down" --yes-i-mean db1      (in scripts)`
+
+func newFenceConfirm() *cobra.Command {
+	c := &cobra.Command{Use: "confirm NODE", Short: "give your word that a node is dead", Long: confirmUsage, Args: exactly("NODE")}
+	reason := c.Flags().String("reason", "", "how you know it (required)")
+	sure := c.Flags().String("yes-i-mean", "", "the node's name again, instead of typing it when asked")
+	f := addClientFlags(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		node := args[0]
+		if strings.TrimSpace(*reason) == "" {
+			return usage{hint{fmt.Errorf("confirm needs a reason"), `say how you know: --reason "pulled both power cords"`}}
+		}
+		typed := *sure
+		if typed == "" {
+			var err error
+			if typed, err = askName(c.InOrStdin(), c.ErrOrStderr(), node); err != nil {
+				return err
+			}
+		}
+		if typed != node {
+			return usage{hint{fmt.Errorf("%q is not %q: nothing was confirmed", typed, node), "type the node's name exactly"}}
+		}
+		operator := cmp.Or(os.Getenv("SUDO_USER"), os.Getenv("USER"), fmt.Sprintf("uid %d", os.Getuid()))
+		if err := f.api().FenceConfirm(c.Context(), api.ConfirmRequest{Node: node, Operator: operator, Reason: *reason}); err != nil {
+			return err
+		}
+		if f.json() {
+			return printJSON(c.OutOrStdout(), map[string]string{"node": node, "operator": operator, "evidence": "operator-attested"})
+		}
+		_, err := fmt.Fprintf(c.OutOrStdout(), "%s is recorded as dead, on the word of %s\n", node, operator)
+		return err
+	}
+	return c
+}
+
+// askName has the operator type the node's name.
+func askName(in io.Reader, out io.Writer, node string) (string, error) {
+	fmt.Fprintf(out, "If %s is alive, two nodes may write at once. Is its power off? Type its name: ", node)
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && line == "" {
+		return "", hint{fmt.Errorf("nothing was typed: nothing was confirmed"), "in scripts: --yes-i-mean " + node}
+	}
+	return strings.TrimSpace(line), nil
+}

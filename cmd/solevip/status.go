@@ -1,0 +1,147 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/solevip/solevip/api"
+)
+
+const statusUsage = `status shows who holds what, since which epoch, and why.
+
+  solevip status
+  solevip status mysql -o json
+
+Exit codes: 0 every group is held, 1 can't tell (no daemon, no quorum), 2 some group isn't held,
+3 wrong usage.`
+
+func newStatus() *cobra.Command {
+	c := &cobra.Command{Use: "status [GROUP]", Short: "show who holds what, and why", Long: statusUsage}
+	f := addClientFlags(c)
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return exactly("GROUP")(c, args)
+		}
+		return nil
+	}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		s, err := f.api().Status(c.Context())
+		if err != nil {
+			complain(c.ErrOrStderr(), err)
+			return exit(api.ExitCantTell)
+		}
+		if len(args) == 1 {
+			if s, err = only(s, args[0]); err != nil {
+				return usage{err}
+			}
+		}
+		if f.json() {
+			err = printJSON(c.OutOrStdout(), s)
+		} else {
+			err = printStatus(c.OutOrStdout(), s)
+		}
+		return errors.Join(err, code(s.ExitCode()))
+	}
+	return c
+}
+
+// code is nil for 0.
+func code(n int) error {
+	if n == 0 {
+		return nil
+	}
+	return exit(n)
+}
+
+// only is a status with one of its groups.
+func only(s api.Status, group string) (api.Status, error) {
+	var names []string
+	for _, g := range s.Groups {
+		if g.Name == group {
+			s.Groups = []api.Group{g}
+			return s, nil
+		}
+		names = append(names, g.Name)
+	}
+	return s, hint{fmt.Errorf("no group is called %q", group), "the groups are: " + strings.Join(names, ", ")}
+}
+
+func printStatus(w io.Writer, s api.Status) error {
+	quorum := "no quorum: nothing is claimed, and a holder stops at its deadline"
+	if s.Quorum {
+		quorum = "quorum"
+	}
+	fmt.Fprintf(w, "cluster %s, seen from %s: %s, ledger led by %s\n\n", dash(s.Cluster), s.Node, quorum, dash(s.Leader))
+	rows := [][]string{{"GROUP", "PROTECTION", "HOLDER", "EPOCH", "HERE", "ADDRESSES", "REASON"}}
+	for _, g := range s.Groups {
+		holder := dash(g.Holder)
+		if g.Suspect != "" {
+			holder += " (suspect " + g.Suspect + ")"
+		}
+		rows = append(rows, []string{g.Name, g.Protection, holder, fmt.Sprint(g.Epoch), g.Role, strings.Join(g.Addresses, " "), g.Reason})
+	}
+	if err := table(w, rows...); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	rows = [][]string{{"NODE", "ROLE", "LAST BEAT", "FENCE PATH", "STATE"}}
+	for _, n := range s.Nodes {
+		rows = append(rows, []string{n.Name, n.Role, age(n.BeatAgeMS), path(n.FencePathOK), state(n)})
+	}
+	if err := table(w, rows...); err != nil {
+		return err
+	}
+	if len(s.Fences) > 0 {
+		fmt.Fprintln(w)
+		rows = [][]string{{"FENCED", "BY", "GROUP", "EPOCH", "METHOD", "OUTCOME", "EVIDENCE", "AT"}}
+		for _, x := range s.Fences[:min(len(s.Fences), 5)] {
+			rows = append(rows, []string{x.Target, x.By, dash(x.Group), fmt.Sprint(x.Epoch), dash(x.Method), dash(x.Outcome), dash(x.Evidence), x.At})
+		}
+		if err := table(w, rows...); err != nil {
+			return err
+		}
+	}
+	for _, text := range s.Warnings {
+		fmt.Fprintf(w, "\nwarning: %s\n", text)
+	}
+	return nil
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func age(ms int64) string {
+	if ms < 0 {
+		return "never"
+	}
+	return (time.Duration(ms) * time.Millisecond).Round(100*time.Millisecond).String() + " ago"
+}
+
+func path(ok *bool) string {
+	switch {
+	case ok == nil:
+		return "-"
+	case *ok:
+		return "ok"
+	}
+	return "BROKEN"
+}
+
+func state(n api.Machine) string {
+	switch {
+	case n.Fenced:
+		return "this boot is dead"
+	case n.BeatAgeMS < 0:
+		return "never seen"
+	}
+	return "registered"
+}
