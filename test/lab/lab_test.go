@@ -4,6 +4,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -160,6 +161,68 @@ func TestPowerIsTheWholeMachine(t *testing.T) {
 	if again, _ := os.ReadFile(l.path("db1", "boot")); string(again) == string(boot) {
 		t.Error("the same boot id after power off and on")
 	}
-	defer func() { t.Log(func() string { b, _ := os.ReadFile(l.Log("db1")); return string(b) }()) }()
 	await(t, o, "db1")
+}
+
+// A lab is found again by its directory, refuses to be made twice, and goes by its name alone.
+func TestLabOutlivesItsMaker(t *testing.T) {
+	l, o := keepalivedLab(t)
+	again, err := Open(l.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Freeze("db1"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, o, "db1", "db2")
+	if _, err := Create(t.Context(), l.Options); !errors.Is(err, ErrExists) {
+		t.Errorf("a second one of the same name: %v", err)
+	}
+	if err := o.Stop(); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(l.path("lab.json")); err != nil {
+		t.Fatal(err)
+	}
+	if err := Remove(Options{Name: l.Name, Dir: l.Dir}); err != nil {
+		t.Error(err)
+	}
+	if parts, err := namespacesOf(l.Name); len(parts) > 0 || err != nil {
+		t.Errorf("namespaces %v, %v", parts, err)
+	}
+}
+
+// Cables that are cut stop just what they should, and heal.
+func TestCutsAreExact(t *testing.T) {
+	l, _ := keepalivedLab(t)
+	reaches := func(from, to string) bool {
+		n, _ := NodeNamed(to)
+		return inside(l.Namespace(from), func() error { return run("", "arping", "-c1", "-w1", "-I", nodeLink, n.Addr.String()) }) == nil
+	}
+	if err := l.Cut(FromPeers("db1")...); err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range []struct {
+		from, to string
+		want     bool
+	}{{"db1", "db2", false}, {"arb", "db1", false}, {"db2", "arb", true}, {"client", "db1", true}} {
+		if got := reaches(link.from, link.to); got != link.want {
+			t.Errorf("%s reaches %s: %v, want %v", link.from, link.to, got, link.want)
+		}
+	}
+	if err := l.Heal(Between("db1", "arb")...); err != nil {
+		t.Fatal(err)
+	}
+	if !reaches("arb", "db1") || reaches("db1", "db2") {
+		t.Error("healing one cable of two")
+	}
+	if err := l.Heal(); err != nil {
+		t.Fatal(err)
+	}
+	if !reaches("db1", "db2") {
+		t.Error("db1 doesn't reach db2 though all is healed")
+	}
+	if err := l.Cut(OneWay("db1", "nowhere")...); err == nil {
+		t.Error("a port that there isn't was cut")
+	}
 }

@@ -244,7 +244,10 @@ func (p *prober) ask(ctx context.Context) {
 	unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -20)
 	next := time.Now()
 	for seq := uint16(0); ctx.Err() == nil; seq++ {
-		p.askOnce(seq)
+		if err := p.askOnce(seq); err != nil {
+			p.o.fail(fmt.Errorf("send a question: %w", err))
+			return
+		}
 		next = next.Add(p.every)
 		if wait := time.Until(next); wait > 0 {
 			ts := unix.NsecToTimespec(wait.Nanoseconds())
@@ -255,7 +258,7 @@ func (p *prober) ask(ctx context.Context) {
 	}
 }
 
-func (p *prober) askOnce(seq uint16) {
+func (p *prober) askOnce(seq uint16) error {
 	now := wall()
 	p.mu.Lock()
 	p.sent[seq], p.sentARP[uint8(seq)] = now, now
@@ -265,18 +268,13 @@ func (p *prober) askOnce(seq uint16) {
 	p.o.mu.Unlock()
 
 	client := port{mac: macOf(clientAddr), addr: clientAddr}
-	p.send(whoHas(VIP, uint8(seq)))
+	err := p.out.send(whoHas(VIP, uint8(seq)))
 	for i, n := range Nodes {
-		p.send(echo(client, macOf(n.Addr), VIP, toNode+uint16(i), seq))
+		err = errors.Join(err, p.out.send(echo(client, macOf(n.Addr), VIP, toNode+uint16(i), seq)))
 	}
 	// Errors here are the client's to feel: no route to host, no neighbour.
 	unix.Sendto(p.echo, echoMessage(asClient, seq), 0, &unix.SockaddrInet4{Addr: VIP.As4()})
-}
-
-func (p *prober) send(frame []byte) {
-	if err := p.out.send(frame); err != nil && !errors.Is(err, unix.ENOBUFS) {
-		p.o.fail(fmt.Errorf("send a question: %w", err))
-	}
+	return err
 }
 
 func (p *prober) listen(ctx context.Context, s *packetSocket) {
