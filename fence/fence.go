@@ -231,14 +231,23 @@ func (l *lane) take(ctx context.Context) error {
 
 func (l *lane) give() { l.turn <- struct{}{} }
 
-// limited bounds one call and says which limit fired.
-func limited(ctx context.Context, what string, d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, d, fmt.Errorf("%s of %v: %w", what, d, context.DeadlineExceeded))
+// limit is the cause of a context whose time is up, and says which limit fired.
+type limit struct {
+	of string
+	d  time.Duration
+}
+
+func (l *limit) Error() string { return fmt.Sprintf("time limit of %s, %v", l.of, l.d) }
+
+func (*limit) Unwrap() error { return context.DeadlineExceeded }
+
+func limited(ctx context.Context, of string, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, &limit{of, d})
 }
 
 // status reads one device within the budget of a call.
 func (p *Plan) status(ctx context.Context, d *lane, s Shot) (PowerState, error) {
-	ctx, cancel := limited(ctx, "time limit of one command", p.budgets.Call)
+	ctx, cancel := limited(ctx, "one command", p.budgets.Call)
 	defer cancel()
 	if err := d.take(ctx); err != nil {
 		return PowerUnknown, err
@@ -254,7 +263,7 @@ func (p *Plan) status(ctx context.Context, d *lane, s Shot) (PowerState, error) 
 // off commands one device within the budget of a call. The guard is asked when it is the
 // device's turn, so that no waiting lies between the answer and the command.
 func (p *Plan) off(ctx context.Context, d *lane, s Shot) error {
-	ctx, cancel := limited(ctx, "time limit of one command", p.budgets.Call)
+	ctx, cancel := limited(ctx, "one command", p.budgets.Call)
 	defer cancel()
 	if err := d.take(ctx); err != nil {
 		return err

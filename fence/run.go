@@ -48,7 +48,7 @@ type Result struct {
 // off, when every level has failed, when the budget is used up, or promptly after ctx ends.
 func Run(ctx context.Context, p *Plan, s Shot, guard func() error, log *slog.Logger) Result {
 	defer p.beginFence()()
-	ctx, cancel := limited(ctx, "time limit of the fence", p.budgets.Total)
+	ctx, cancel := limited(ctx, "the whole fence", p.budgets.Total)
 	defer cancel()
 	s.guard = guard
 	r := &runner{
@@ -110,7 +110,7 @@ func (r *runner) level(ctx context.Context, l level) (string, error) {
 		switch {
 		case err == nil:
 			return fmt.Sprintf("already off: read twice, %v apart", r.plan.budgets.Confirm), nil
-		case ctx.Err() != nil:
+		case !errors.Is(err, errOnAgain):
 			return "", err
 		}
 	}
@@ -143,6 +143,8 @@ func (r *runner) read(ctx context.Context, l level) (bool, error) {
 	return all, nil
 }
 
+var errOnAgain = errors.New("was off, but not when read again")
+
 // confirm reads a level that was off again, after the pause.
 func (r *runner) confirm(ctx context.Context, l level) error {
 	if err := pause(ctx, r.plan.budgets.Confirm); err != nil {
@@ -150,7 +152,7 @@ func (r *runner) confirm(ctx context.Context, l level) error {
 	}
 	off, err := r.read(ctx, l)
 	if err == nil && !off {
-		err = errors.New("was off, but not when read again")
+		err = errOnAgain
 	}
 	return err
 }
@@ -182,7 +184,7 @@ func (r *runner) prove(ctx context.Context, l level, doubt error) (string, error
 	if r.told(l) {
 		return "acknowledged, not read back (trust_ack)", nil
 	}
-	ctx, cancel := limited(ctx, "time limit of proof", r.plan.budgets.Device)
+	ctx, cancel := limited(ctx, "proof after the command", r.plan.budgets.Device)
 	defer cancel()
 	for {
 		off, err := r.read(ctx, l)
@@ -208,7 +210,7 @@ func because(err, cause error) error {
 	if errors.Is(err, cause) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", err, cause)
+	return fmt.Errorf("%w (%w)", err, cause)
 }
 
 // since is a duration for people.
