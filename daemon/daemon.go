@@ -25,21 +25,22 @@ type Daemon struct {
 	life  context.Context
 
 	// Everything below belongs to the loop.
-	session   *claim.Session // nil without a ledger
-	pulses    map[string]pulse
-	record    arbiter.Record // the newest that came
-	delivered uint64         // index of the record that every machine has seen
-	groups    []*group
-	byName    map[string]*group
-	routers   map[routerKey]*router
-	kernel    *kernelWorker
-	looking   bool // a Read of the ledger is under way
-	stopping  bool
-	stopBy    time.Duration
-	paths     map[string]pathHealth
-	alarms    []alarm
-	watchers  map[chan struct{}]bool
-	ended     string // the session's end, once told
+	session  *claim.Session // nil without a ledger
+	pulses   map[string]pulse
+	groups   []*group
+	byName   map[string]*group
+	routers  map[routerKey]*router
+	kernel   *kernelWorker
+	looking  bool // a Read of the ledger is under way
+	stopping bool
+	stopBy   time.Duration
+	paths    map[string]pathHealth
+	alarms   []alarm
+	watchers map[chan struct{}]bool
+	ended    string // the session's end, once told
+
+	record             arbiter.Record // the newest that came
+	known, undelivered bool           // one came; the machines have not seen it
 }
 
 // routerKey finds the virtual router that an advert is for.

@@ -53,20 +53,23 @@ func (d *Daemon) drain() {
 
 // learn notes a record; deliver hands the newest one on.
 func (d *Daemon) learn(r arbiter.Record) {
-	if r.Index > d.record.Index {
-		d.record = r
+	if !d.known || r.Index > d.record.Index {
+		d.record, d.known, d.undelivered = r, true, true
 	}
 }
 
 func (d *Daemon) deliver(now time.Duration) {
-	if d.record.Index <= d.delivered || d.session == nil {
+	if !d.undelivered || d.session == nil {
 		return
 	}
-	d.delivered = d.record.Index
+	d.undelivered = false
 	for name, n := range d.record.Nodes {
-		if p, ok := d.pulses[name]; !ok || p.node != n {
-			d.pulses[name] = pulse{n, now}
+		p, known := d.pulses[name]
+		if !known || p.node.Boot != n.Boot || p.node.Beat != n.Beat {
+			p.at = now
 		}
+		p.node = n
+		d.pulses[name] = p
 	}
 	d.stepSession(now, claim.Seen{Record: d.record})
 	for _, g := range d.groups {
@@ -161,7 +164,9 @@ func (d *Daemon) propose(c arbiter.Command, done func(time.Duration, claim.Propo
 		sent := d.o.Clock()
 		r, err := d.o.Ledger.Propose(ctx, stamp(c))
 		d.post(func(now time.Duration) {
-			d.learn(r)
+			if r.Index > 0 { // an answer came
+				d.learn(r)
+			}
 			done(now, claim.Proposed{Command: c, Sent: sent, Record: r, Err: err})
 		})
 	})

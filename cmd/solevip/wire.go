@@ -51,9 +51,6 @@ func (w *wiring) options(ctx context.Context) (daemon.Options, error) {
 	for _, p := range w.conf.Warnings {
 		o.Warnings = append(o.Warnings, p.String())
 	}
-	if w.conf.Cluster.Insecure {
-		o.Warnings = append(o.Warnings, "cluster.insecure is set: whoever reaches the cluster port can act as any node")
-	}
 	for _, n := range w.conf.Cluster.Nodes {
 		o.Nodes = append(o.Nodes, daemon.Node{Name: n.Name, Arbiter: n.Role == config.Arbiter, Address: n.Address})
 	}
