@@ -195,7 +195,7 @@ func pduCommand(p *place) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			code, err := l.PDU(args)
+			code, err := l.Strip(args)
 			if err == nil && code != 0 {
 				return exitCode(code)
 			}

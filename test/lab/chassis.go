@@ -30,9 +30,9 @@ func (l *Lab) Chassis(out io.Writer, args []string) error {
 	return fmt.Errorf("power switch: %q isn't NODE get power | set power 0|1", args)
 }
 
-// PDU is a power strip, in the language of solevip's script devices: `NODE off|on|status`.
+// Strip is a power strip, in the language of solevip's script devices: `NODE off|on|status`.
 // The exit code is 0 for done or on, 2 for off.
-func (l *Lab) PDU(args []string) (code int, err error) {
+func (l *Lab) Strip(args []string) (code int, err error) {
 	closeInherited()
 	if len(args) != 2 {
 		return 1, fmt.Errorf("power strip: %q isn't NODE off|on|status", args)
