@@ -264,8 +264,8 @@ func (w *wiring) link(o conn.Options) (link, error) {
 func (w *wiring) fencing() (map[string]*fence.Plan, error) {
 	out := map[string]*fence.Plan{}
 	for _, f := range w.conf.Fencing {
-		if f.Node == w.node {
-			continue // nobody fences itself, and its secrets are for the others
+		if self, _ := w.conf.Node(w.node); f.Node == w.node || self.Role == config.Arbiter {
+			continue // nobody fences itself and arbiters nobody; their machines don't read the secrets
 		}
 		var levels []fence.Level
 		b := fence.Budgets{Total: f.Timeout, Confirm: f.VerifyPause}
