@@ -61,7 +61,7 @@ func (d *document) checkAddresses(c *Config, needed bool) {
 		p := "cluster.nodes." + n.Name + ".address"
 		a := n.Address
 		switch {
-		case !a.IsValid() && needed && !d.mentions(p):
+		case !a.IsValid() && needed && !d.mentions(p) && !d.anyWrong("cluster.nodes."+n.Name):
 			d.wrong(p, "is missing", "write the IP address at which the other nodes reach it")
 		case !a.IsValid():
 		case a.IsUnspecified() || a.IsMulticast() || a == broadcast:

@@ -100,10 +100,10 @@ func (d *document) checkIPMI(c *Config, seen *fence, node string, i *IPMI, path 
 	}
 	for k, s := range i.Ciphers {
 		at := fmt.Sprintf("%s.ciphers[%d]", path, k)
-		if !slices.Contains(safeCiphers, s) {
+		if s != 0 && !slices.Contains(safeCiphers, s) {
 			d.wrong(at, fmt.Sprintf("suite %d doesn't both authenticate and encrypt with AES", s), "choose from 17, 12, 8 and 3")
 		}
-		if slices.Contains(i.Ciphers[:k], s) {
+		if s != 0 && slices.Contains(i.Ciphers[:k], s) {
 			d.wrong(at, fmt.Sprintf("suite %d is here twice", s), "remove one")
 		}
 	}
@@ -143,7 +143,7 @@ func (d *document) checkPassword(path string, required bool) {
 	switch {
 	case file && env:
 		d.wrong(path+".password_env", "there is a password_file, too", "keep one of them")
-	case required && !file && !env && !d.mentions(path+".password"):
+	case required && !file && !env && !d.anyWrong(path+".password"):
 		d.wrong(path+".password_file", "is missing", "put the password in a file that only root can read, and name it here; or name a variable with password_env")
 	}
 }

@@ -49,7 +49,7 @@ func (d *document) checkMembers(c *Config, g *Group, path string) {
 	for i, m := range g.Members {
 		at := fmt.Sprintf("%s[%d]", p, i)
 		switch n, _ := c.Node(m); {
-		case !d.knows(c, at, m):
+		case m == "" || !d.knows(c, at, m):
 		case n.Role == Arbiter:
 			d.wrong(at, m+" is an arbiter, which never holds a group", "remove it, or give it the role member")
 		case slices.Contains(g.Members[:i], m):

@@ -50,6 +50,7 @@ func (d *document) checkVIPs(in *Instance, path string) {
 	for i, v := range in.Addresses {
 		p, a := fmt.Sprintf("%s[%d]", path, i), v.Addr()
 		switch {
+		case !v.IsValid():
 		case a.Is6():
 			d.wrong(p, "IPv6 is not in this version", "remove it")
 		case a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a == broadcast:
@@ -122,7 +123,7 @@ func (d *document) checkUnicast(c *Config, g *Group, in *Instance, path string) 
 		case !a.IsValid() && !d.mentions(at) && !d.mentions("cluster.nodes."+m+".address"):
 			d.wrong(path+".unicast", "there is no address for "+m, fmt.Sprintf("add %s under unicast_addresses, or an address under cluster.nodes", m))
 		case a.IsValid() && !a.Is4():
-			d.wrong(at, fmt.Sprintf("the address of %s is %v, and adverts are IPv4", m, a), fmt.Sprintf("add %s with an IPv4 address under unicast_addresses", m))
+			d.wrong(at, fmt.Sprintf("the address of %s is %v, and adverts are IPv4", m, a), fmt.Sprintf("write an IPv4 address for %s under unicast_addresses", m))
 		case a.IsValid():
 			full[m] = a
 		}
@@ -170,6 +171,9 @@ func newLAN(c *Config) *lan {
 func (l *lan) add(d *document, g *Group, in *Instance, path string) {
 	for i, v := range in.Addresses {
 		p := fmt.Sprintf("%s.addresses[%d]", path, i)
+		if !v.IsValid() {
+			continue
+		}
 		if owner, ok := l.owners[v.Addr()]; ok {
 			d.wrong(p, fmt.Sprintf("%v is %s, too", v.Addr(), owner), "choose another address, or remove one")
 			continue

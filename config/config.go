@@ -18,7 +18,6 @@
 //	short:"path"           a bare value stands for a mapping with this one key
 //	entry:"NODE"           a mapping from names to entries; NODE is its placeholder in the reference
 //	hint:"..."             what to do when the value is missing or of the wrong kind
-//	secret:"true"          the key is refused: such a value does not belong in the file
 package config
 
 import (
@@ -48,7 +47,7 @@ type Cluster struct {
 	Name string `mapstructure:"name"`
 	// Port carries everything between the nodes, over TCP.
 	Port uint16 `mapstructure:"port" default:"7420" range:"1-65535"`
-	TLS  TLS    `mapstructure:"tls"`
+	TLS  TLS    `mapstructure:"tls" hint:"write tls: {ca: ..., cert: ..., key: ...}"`
 	// Insecure turns TLS off: the nodes believe whoever connects.
 	Insecure bool   `mapstructure:"insecure" default:"false"`
 	Nodes    []Node `mapstructure:"nodes" entry:"NODE" required:"true" hint:"list every node: nodes: {db1: {address: 10.0.0.5}}"`

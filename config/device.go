@@ -36,15 +36,14 @@ func (d Device) Timeout() time.Duration {
 // IPMI is a baseboard management controller, spoken to over LAN+ (RMCP+).
 type IPMI struct {
 	// Address is host:port once checked; the file may leave port 623 out.
-	Address        string        `mapstructure:"address" required:"true" hint:"write the BMC's IP address, with :port if it isn't 623"`
-	Username       string        `mapstructure:"username" required:"true" hint:"name a BMC user that may control power"`
-	PasswordInline string        `mapstructure:"password" secret:"true"`
-	PasswordFile   string        `mapstructure:"password_file"`
-	PasswordEnv    string        `mapstructure:"password_env"`
-	Password       Secret        `mapstructure:"-"`
-	Ciphers        []int         `mapstructure:"ciphers" default:"[17, 3]" range:"1-17"` // suites, tried in order
-	Privilege      string        `mapstructure:"privilege" default:"operator" oneof:"operator administrator"`
-	Timeout        time.Duration `mapstructure:"timeout" default:"10s" range:"100ms-10m"`
+	Address      string        `mapstructure:"address" required:"true" hint:"write the BMC's IP address, with :port if it isn't 623"`
+	Username     string        `mapstructure:"username" required:"true" hint:"name a BMC user that may control power"`
+	PasswordFile string        `mapstructure:"password_file"`
+	PasswordEnv  string        `mapstructure:"password_env"`
+	Password     Secret        `mapstructure:"-"`
+	Ciphers      []int         `mapstructure:"ciphers" default:"[17, 3]" range:"1-17"` // suites, tried in order
+	Privilege    string        `mapstructure:"privilege" default:"operator" oneof:"operator administrator"`
+	Timeout      time.Duration `mapstructure:"timeout" default:"10s" range:"100ms-10m"`
 }
 
 // Webhook is a power device behind HTTP. In its URLs {action}, {target} and {epoch} are filled in.
@@ -76,6 +75,6 @@ type Header struct {
 // Script is a program that cuts power: run as "path args... off|on|status".
 type Script struct {
 	Path    string        `mapstructure:"path" required:"true" hint:"write the program's absolute path"`
-	Args    []string      `mapstructure:"args"`
+	Args    []string      `mapstructure:"args" hint:"write args: [...]"`
 	Timeout time.Duration `mapstructure:"timeout" default:"10s" range:"100ms-10m"`
 }

@@ -21,9 +21,9 @@ type Group struct {
 	Name       string     `mapstructure:"name"`
 	Protection Protection `mapstructure:"protection" default:"fence" oneof:"vrrp lease fence"`
 	// Members are the nodes that may hold the group, in the order of cluster.nodes.
-	Members []string `mapstructure:"members" computed:"every node with the role member"`
+	Members []string `mapstructure:"members" computed:"every node with the role member" hint:"write members: [db1, db2]"`
 	// Priority has a value for each member: the highest that lives gets the group.
-	Priority map[string]uint8 `mapstructure:"priority" computed:"100" range:"1-254" entry:"NODE"`
+	Priority map[string]uint8 `mapstructure:"priority" computed:"100" range:"1-254" entry:"NODE" hint:"write a number from 1 to 254 for each node: {db1: 200, db2: 100}"`
 	// Preempt hands the group to a returning node of higher priority; only without a lease.
 	Preempt      bool          `mapstructure:"preempt" default:"false"`
 	PreemptDelay time.Duration `mapstructure:"preempt_delay" default:"0s" range:"0s-1000s"`
@@ -52,7 +52,7 @@ type Instance struct {
 	// Checksum is the dialect of version 3 over IPv4 that is sent; both are understood.
 	Checksum string `mapstructure:"checksum" default:"pseudo-header" oneof:"pseudo-header no-pseudo-header"`
 	// Auth is nil without authentication; only version 2 has any.
-	Auth *Auth `mapstructure:"auth"`
+	Auth *Auth `mapstructure:"auth" hint:"write auth: {password_file: ...}"`
 }
 
 // The checksum dialects of VRRPv3 over IPv4: with the IPv4 pseudo-header (keepalived, FRR) or
@@ -64,10 +64,9 @@ const (
 
 // Auth is VRRPv2's simple text password (RFC 2338 §5.3.6.2). It travels in the clear.
 type Auth struct {
-	PasswordInline string `mapstructure:"password" secret:"true"`
-	PasswordFile   string `mapstructure:"password_file"`
-	PasswordEnv    string `mapstructure:"password_env"`
-	Password       Secret `mapstructure:"-"`
+	PasswordFile string `mapstructure:"password_file"`
+	PasswordEnv  string `mapstructure:"password_env"`
+	Password     Secret `mapstructure:"-"`
 }
 
 // Hooks are the programs that start and stop the service behind a group.
@@ -80,7 +79,7 @@ type Hooks struct {
 // Hook is a program; one without a Path is none.
 type Hook struct {
 	Path    string        `mapstructure:"path" required:"true" hint:"write the program's absolute path"`
-	Args    []string      `mapstructure:"args"`
+	Args    []string      `mapstructure:"args" hint:"write args: [...]"`
 	Timeout time.Duration `mapstructure:"timeout" computed:"30s; for demote in a protected group ttl - beat - margin" range:"10ms-1h"`
 }
 

@@ -19,7 +19,6 @@ type field struct {
 	words    []string
 	low, top string // the range; empty: none
 	required bool
-	secret   bool
 }
 
 // fieldsOf lists the keys of a struct, in the order of its fields.
@@ -36,7 +35,7 @@ func fieldsOf(t reflect.Type) []field {
 			key: key, kind: f.Type, low: low, top: top,
 			def: f.Tag.Get("default"), computed: f.Tag.Get("computed"), hint: f.Tag.Get("hint"),
 			short: f.Tag.Get("short"), entry: f.Tag.Get("entry"), words: strings.Fields(f.Tag.Get("oneof")),
-			required: f.Tag.Get("required") != "", secret: f.Tag.Get("secret") != "",
+			required: f.Tag.Get("required") != "",
 		})
 	}
 	return fs
@@ -92,9 +91,6 @@ func Keys() []Key { return keysUnder(reflect.TypeFor[Config](), "", false) }
 func keysUnder(t reflect.Type, path string, entry bool) []Key {
 	var ks []Key
 	for _, f := range keysOf(t, entry) {
-		if f.secret {
-			continue
-		}
 		p := join(path, f.key)
 		k := Key{Path: p, Type: f.describe(), Default: f.def}
 		switch {

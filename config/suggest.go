@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // elsewhere says what to write instead of a word that keepalived knows, or that other parts of
 // the documentation might have led to.
@@ -43,9 +47,10 @@ func unknown(key string, fields []field) (what, hint string) {
 	what = "unknown key"
 	var here []string
 	for _, f := range fields {
-		if !f.secret {
-			here = append(here, f.key)
-		}
+		here = append(here, f.key)
+	}
+	if slices.Contains(here, key+"_file") {
+		return secretKey(key, here)
 	}
 	if why, ok := later[key]; ok {
 		return why, "remove it"
@@ -60,6 +65,15 @@ func unknown(key string, fields []field) (what, hint string) {
 		return what, "it belongs at " + place
 	}
 	return what, "remove it; known here: " + strings.Join(here, ", ")
+}
+
+// secretKey says what to do with a secret that was written into the file.
+func secretKey(key string, here []string) (what, hint string) {
+	hint = fmt.Sprintf("put it in a file that only root can read, and name that with %s_file", key)
+	if slices.Contains(here, key+"_env") {
+		hint += fmt.Sprintf("; or in the environment, and name the variable with %s_env", key)
+	}
+	return "a secret does not belong in this file", hint
 }
 
 // onlyPlace finds where a key belongs, when that is one place.

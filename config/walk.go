@@ -22,10 +22,6 @@ func (d *document) value(n *yaml.Node, f field, path string) (any, bool) {
 	case n.Kind == yaml.AliasNode:
 		d.wrongAt(n, path, "an alias (*) is not supported", "write the value out")
 		return nil, false
-	case f.secret:
-		d.wrong(path, "a secret does not belong in this file",
-			fmt.Sprintf("put it in a file that only root can read and name that with %s_file, or in the environment and name the variable with %s_env", f.key, f.key))
-		return nil, false
 	case n.Tag == "!!null":
 		d.wrong(path, "has no value", or(f.hint, "give it one, or remove the key"))
 		return nil, false
@@ -114,7 +110,7 @@ func (d *document) fill(tree map[string]any, n *yaml.Node, fields []field, path 
 
 // preset gives a key that has no value, or a wrong one, its default.
 func (d *document) preset(tree map[string]any, f field, path string) {
-	quiet := &document{marks: map[string]mark{}}
+	quiet := quietly()
 	switch {
 	case f.kind.Kind() == reflect.Struct && !leaf(f.kind) && f.short == "":
 		inner := map[string]any{}
@@ -133,6 +129,9 @@ func (d *document) preset(tree map[string]any, f field, path string) {
 	}
 }
 
+// quietly is a document whose problems nobody hears of.
+func quietly() *document { return &document{marks: map[string]mark{}} }
+
 // entries reads a mapping from names to mappings as a list, so that the names keep their case.
 func (d *document) entries(n *yaml.Node, f field, path string) (any, bool) {
 	if !d.is(yaml.MappingNode, n, f, path) {
@@ -143,13 +142,14 @@ func (d *document) entries(n *yaml.Node, f field, path string) (any, bool) {
 		d.marks[p.path] = mark{p.key.Line, p.key.Column}
 		of := f.item()
 		of.entry = ""
-		if p.value.Kind != yaml.MappingNode {
-			d.value(p.value, of, p.path)
+		tree := map[string]any{nameKey: p.name}
+		list = append(list, tree)
+		if p.value.Kind == yaml.MappingNode {
+			d.fill(tree, p.value, keysOf(of.kind, true), p.path)
 			continue
 		}
-		tree := map[string]any{nameKey: p.name}
-		d.fill(tree, p.value, keysOf(of.kind, true), p.path)
-		list = append(list, tree)
+		d.value(p.value, of, p.path) // says what is wrong
+		quietly().fill(tree, &yaml.Node{Kind: yaml.MappingNode}, keysOf(of.kind, true), p.path)
 	}
 	return list, true
 }
@@ -170,16 +170,18 @@ func (d *document) table(n *yaml.Node, f field, path string) (any, bool) {
 	return m.Interface(), true
 }
 
-// list reads a sequence.
+// list reads a sequence. A wrong item becomes a zero one, so that the others keep their numbers.
 func (d *document) list(n *yaml.Node, f field, path string) (any, bool) {
 	if !d.is(yaml.SequenceNode, n, f, path) {
 		return nil, false
 	}
 	list := []any{}
 	for i, item := range n.Content {
-		if v, ok := d.value(item, f.item(), fmt.Sprintf("%s[%d]", path, i)); ok {
-			list = append(list, v)
+		v, ok := d.value(item, f.item(), fmt.Sprintf("%s[%d]", path, i))
+		if !ok {
+			v = reflect.Zero(f.kind.Elem()).Interface()
 		}
+		list = append(list, v)
 	}
 	return list, true
 }
@@ -208,8 +210,8 @@ func (d *document) pairs(n *yaml.Node, path string) []pair {
 		default:
 			first[k.Value] = k
 			p := join(path, k.Value)
-			if v.Tag == "!!null" {
-				d.marks[p] = mark{k.Line, k.Column}
+			if v.Tag == "!!null" || v.Kind != yaml.ScalarNode && v.Style&yaml.FlowStyle == 0 {
+				d.marks[p] = mark{k.Line, k.Column} // the value has no place, or begins on a later line
 			}
 			ps = append(ps, pair{k.Value, p, k, v})
 		}
