@@ -71,6 +71,12 @@ type Shot struct {
 	guard func() error
 }
 
+// WithGuard returns the shot with what [Shot.Allowed] asks.
+func (s Shot) WithGuard(guard func() error) Shot {
+	s.guard = guard
+	return s
+}
+
 // Allowed is nil while the fencer may shoot. [Run] asks before each command; a device that takes
 // time to connect asks once more before it sends the command, and returns the error.
 func (s Shot) Allowed() error {

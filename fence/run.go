@@ -50,9 +50,8 @@ func Run(ctx context.Context, p *Plan, s Shot, guard func() error, log *slog.Log
 	defer p.beginFence()()
 	ctx, cancel := limited(ctx, "the whole fence", p.budgets.Total)
 	defer cancel()
-	s.guard = guard
 	r := &runner{
-		plan: p, shot: s, began: time.Now(),
+		plan: p, shot: s.WithGuard(guard), began: time.Now(),
 		last: map[*lane]PowerState{}, acked: map[*lane]bool{},
 		log: log.With("target", s.Target, "group", s.Group, "epoch", s.Epoch),
 	}
@@ -93,7 +92,7 @@ type runner struct {
 	log   *slog.Logger
 	began time.Time
 	steps []Step
-	// last is the newest reading of each device; a command, and a reading that fails, make it unknown.
+	// last is the newest reading of each device; a command, and a failure to read, make it unknown.
 	last map[*lane]PowerState
 	// acked holds the devices with trust_ack that acknowledged.
 	acked map[*lane]bool
@@ -247,13 +246,22 @@ func (r *runner) proof(l level, shot time.Time) string {
 func (r *runner) status(ctx context.Context, l level, d *lane) (PowerState, error) {
 	at := time.Now()
 	power, err := r.plan.status(ctx, d, r.shot)
-	r.last[d] = power
+	if err == nil || !over(ctx) { // a reading that we broke off says nothing new
+		r.last[d] = power
+	}
 	if err != nil {
 		r.note(l, d, ActionStatus, at, err.Error())
 		return PowerUnknown, fmt.Errorf("%s status: %w", d.Name(), err)
 	}
 	r.note(l, d, ActionStatus, at, power.String())
 	return power, nil
+}
+
+// over reports whether ctx has ended, or is about to: what is bounded by its deadline may return
+// an instant before it.
+func over(ctx context.Context) bool {
+	deadline, has := ctx.Deadline()
+	return ctx.Err() != nil || has && time.Until(deadline) <= 0
 }
 
 // command is one order to power off, noted.

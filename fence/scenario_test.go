@@ -178,8 +178,8 @@ func (s *scenario) play(t *testing.T) string {
 //	refuses         answers the command with an error, and does nothing
 //	loses answers   obeys the command, and answers it with an error
 //	silent          answers nothing, with an error at once
-//	silent after D  from then on
 //	hangs           answers nothing until it is given up
+//	silent after D, hangs after D  from then on
 //	garbled         answers status with neither on nor off
 //	back after D    power comes back a while after it went off
 //	switched on after D  somebody does that; a command then works
@@ -237,7 +237,7 @@ var errSilent = errors.New("no answer")
 // answers is nil when the device can be reached.
 func (d *device) answers(ctx context.Context) error {
 	switch {
-	case d.is("hangs"):
+	case d.is("hangs") && time.Since(d.s.began) >= d.traits["hangs"]:
 		<-ctx.Done()
 		return context.Cause(ctx)
 	case d.is("silent") && time.Since(d.s.began) >= d.traits["silent"]:

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -110,10 +111,10 @@ func splitAddress(a string) (host, port string, err error) {
 	if ip := net.ParseIP(a); ip != nil {
 		return a, defaultPort, nil
 	}
-	host, port, err = net.SplitHostPort(a)
-	if err != nil {
-		host, port, err = net.SplitHostPort(net.JoinHostPort(a, defaultPort))
+	if !strings.Contains(a, ":") {
+		a += ":" + defaultPort
 	}
+	host, port, err = net.SplitHostPort(a)
 	if err != nil || host == "" {
 		return "", "", errors.New("address isn't host, host:port or [ipv6]:port")
 	}

@@ -306,11 +306,21 @@ func (b *BMC) Pid() int { return b.pid }
 
 func (b *BMC) path(name string) string { return filepath.Join(b.home, name) }
 
+// PowerOn switches the built-in host on, as somebody in front of it would.
+func (b *BMC) PowerOn() error { return b.host("1") }
+
+func (b *BMC) host(power string) error {
+	if err := exec.Command(b.path("host"), filepath.Base(b.home), "set", "power", power).Run(); err != nil {
+		return fmt.Errorf("simulated BMC host power: %w", err)
+	}
+	return nil
+}
+
 // Close stops the controller and the built-in host, and removes their files.
 func (b *BMC) Close() error {
 	b.kill()
-	if err := exec.Command(b.path("host"), filepath.Base(b.home), "set", "power", "0").Run(); err != nil {
-		return fmt.Errorf("simulated BMC host power: %w", err)
+	if err := b.host("0"); err != nil {
+		return err
 	}
 	return b.remove()
 }
