@@ -49,7 +49,15 @@ func (f *frames) send(index int, frame []byte) error {
 	}
 }
 
-func (f *frames) close() error { return unix.Close(f.fd) }
+// close may be called again.
+func (f *frames) close() error {
+	if f.fd < 0 {
+		return nil
+	}
+	fd := f.fd
+	f.fd = -1 // before the number can mean another file
+	return unix.Close(fd)
+}
 
 // announcement is the burst for one address.
 type announcement struct {

@@ -35,7 +35,7 @@ func (g *guard) claimTables() error {
 			g.owned = flags != 0
 			return nil
 		case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
-			if others, listErr := g.foreign(); listErr == nil && others {
+			if owned, listErr := g.anyFlag(tableOwner); listErr == nil && owned {
 				return fmt.Errorf("nftables table %s is owned by another process: a daemon of the same cluster runs in this network namespace; stop it first", g.name)
 			}
 			return fmt.Errorf("nftables table %s: %w (CAP_NET_ADMIN is needed)", g.name, err)
@@ -86,16 +86,40 @@ func nftType(kind uint16) netlink.HeaderType {
 	return netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | kind)
 }
 
-// tables lists our tables as they are.
-func (g *guard) tables() ([]*nftables.Table, error) {
-	all, err := g.conn.ListTables()
+// tables lists the flags of our tables as they are, by family. By hand, as the nftables library reads flags in the wrong byte
+// order.
+func (g *guard) tables() (map[byte]uint32, error) {
+	replies, err := g.sock.Execute(message(nftType(unix.NFT_MSG_GETTABLE), netlink.Dump, unix.NFPROTO_UNSPEC, 0, nil))
 	if err != nil {
 		g.drain()
 		return nil, fmt.Errorf("list of nftables tables: %w", err)
 	}
-	return slices.DeleteFunc(all, func(t *nftables.Table) bool {
-		return t.Name != g.name || (t.Family != g.inet.Family && t.Family != g.arp.Family)
-	}), nil
+	found := map[byte]uint32{}
+	for _, r := range replies {
+		family := r.Data[0]
+		if family != byte(g.inet.Family) && family != byte(g.arp.Family) {
+			continue
+		}
+		attributes, err := netlink.NewAttributeDecoder(r.Data[4:])
+		if err != nil {
+			return nil, fmt.Errorf("list of nftables tables: %w", err)
+		}
+		attributes.ByteOrder = binary.BigEndian
+		var name string
+		var flags uint32
+		for attributes.Next() {
+			switch attributes.Type() {
+			case unix.NFTA_TABLE_NAME:
+				name = attributes.String()
+			case unix.NFTA_TABLE_FLAGS:
+				flags = attributes.Uint32()
+			}
+		}
+		if name == g.name {
+			found[family] = flags
+		}
+	}
+	return found, nil
 }
 
 // exists reports whether an earlier life left its tables.
@@ -104,10 +128,15 @@ func (g *guard) exists() (bool, error) {
 	return len(tables) == 2, err
 }
 
-// foreign reports whether another process owns one of our tables.
-func (g *guard) foreign() (bool, error) {
+// anyFlag reports whether one of our tables has a flag.
+func (g *guard) anyFlag(flag uint32) (bool, error) {
 	tables, err := g.tables()
-	return slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Flags&tableOwner != 0 }), err
+	for _, flags := range tables {
+		if flags&flag != 0 {
+			return true, err
+		}
+	}
+	return false, err
 }
 
 // generation numbers the state of all of nftables in this network namespace: every change by anybody counts it up.
@@ -156,18 +185,16 @@ func (g *guard) intact() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if g.settled && gen == g.gen {
-		return true, nil
+	if !g.settled || gen == g.gen {
+		return g.settled, nil
 	}
-	if !g.settled {
-		return false, nil
-	}
-	tables, err := g.tables()
-	if err != nil {
+	here, err := g.exists()
+	if err != nil || !here {
 		return false, err
 	}
-	if len(tables) != 2 || slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Flags&tableDormant != 0 }) {
-		return false, nil
+	asleep, err := g.anyFlag(tableDormant)
+	if err != nil || asleep {
+		return false, err
 	}
 	rules, err := g.handles()
 	if errors.Is(err, unix.ENOENT) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,8 +61,9 @@ func (k *Kernel) Watch(ctx context.Context) <-chan struct{} {
 	signal() // what happened before the subscription went unseen
 
 	var readers sync.WaitGroup
-	readers.Go(func() { follow(ctx, routes, k.links.port, signal) })
-	readers.Go(func() { follow(ctx, tables, k.guard.sock.PID(), signal) })
+	own := k.guard.sock.PID()
+	readers.Go(func() { follow(ctx, routes, k.concerns, signal) })
+	readers.Go(func() { follow(ctx, tables, func(m netlink.Message) bool { return m.Header.PID != own }, signal) })
 	stop := context.AfterFunc(ctx, func() {
 		routes.SetReadDeadline(time.Unix(1, 0)) // wakes the readers
 		tables.SetReadDeadline(time.Unix(1, 0))
@@ -73,9 +76,9 @@ func (k *Kernel) Watch(ctx context.Context) <-chan struct{} {
 	return changed
 }
 
-// follow signals events that didn't come from our own port. An overrun (ENOBUFS) lost some: that is
-// a reason to look, and the subscription goes on.
-func follow(ctx context.Context, conn *netlink.Conn, own uint32, signal func()) {
+// follow signals events that concern us. An overrun (ENOBUFS) lost some: that is a reason to look, and the subscription
+// goes on.
+func follow(ctx context.Context, conn *netlink.Conn, concerns func(netlink.Message) bool, signal func()) {
 	for {
 		messages, err := conn.Receive()
 		switch {
@@ -87,11 +90,50 @@ func follow(ctx context.Context, conn *netlink.Conn, own uint32, signal func()) 
 			signal()
 			return // closed
 		}
-		for _, m := range messages {
-			if m.Header.PID != own {
-				signal()
-				break
-			}
+		if slices.ContainsFunc(messages, concerns) {
+			signal()
 		}
 	}
+}
+
+// concerns reports whether an event about a link or an address may need Reconcile. Our own changes don't; but the kernel
+// tells whose a change was for IPv4 only, so a change of an IPv6 address counts when it differs from what is permitted.
+func (k *Kernel) concerns(m netlink.Message) bool {
+	if m.Header.Type != unix.RTM_NEWADDR && m.Header.Type != unix.RTM_DELADDR {
+		return true
+	}
+	if m.Header.PID == k.links.port || len(m.Data) < unix.SizeofIfAddrmsg {
+		return false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	g := k.owner[eventAddress(m)]
+	if g == nil {
+		return false
+	}
+	if m.Data[0] == unix.AF_INET {
+		return true
+	}
+	return g.may(k.clock()) == (m.Header.Type == unix.RTM_DELADDR)
+}
+
+// eventAddress is the local address that an event is about.
+func eventAddress(m netlink.Message) netip.Addr {
+	attributes, err := netlink.NewAttributeDecoder(m.Data[unix.SizeofIfAddrmsg:])
+	if err != nil {
+		return netip.Addr{}
+	}
+	var remote, local netip.Addr // IPv6 has the local address in IFA_ADDRESS alone
+	for attributes.Next() {
+		switch attributes.Type() {
+		case unix.IFA_ADDRESS:
+			remote, _ = netip.AddrFromSlice(attributes.Bytes())
+		case unix.IFA_LOCAL:
+			local, _ = netip.AddrFromSlice(attributes.Bytes())
+		}
+	}
+	if local.IsValid() {
+		return local
+	}
+	return remote
 }

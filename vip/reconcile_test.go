@@ -1,0 +1,232 @@
+//go:build linux
+
+package vip
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestReconcileUndoesWhatOthersDid(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		does [][]string // ip's arguments on the node
+		want []Change
+	}{
+		{name: "nothing", want: nil},
+		{
+			name: "deletes an address that is permitted",
+			does: [][]string{{"addr", "del", "10.99.0.100/32", "dev", "wire"}},
+			want: []Change{{Restored, "db", vip4, "wire"}},
+		},
+		{
+			name: "flushes the link",
+			does: [][]string{{"addr", "flush", "dev", "wire", "to", "10.99.0.100"}, {"addr", "del", "fd99::100/128", "dev", "wire"}},
+			want: []Change{{Restored, "db", vip4, "wire"}, {Restored, "db", vip6, "wire"}},
+		},
+		{
+			name: "adds an address that isn't permitted",
+			does: [][]string{{"addr", "add", "10.99.0.101/24", "dev", "wire"}},
+			want: []Change{{Removed, "web", spare4, "wire"}},
+		},
+		{
+			name: "adds a permitted address to another link",
+			does: [][]string{{"addr", "add", "10.99.0.100/32", "dev", "lo"}},
+			want: []Change{{Removed, "db", vip4, "lo"}},
+		},
+		{
+			name: "adds a permitted address with another prefix",
+			does: [][]string{{"addr", "add", "10.99.0.100/24", "dev", "wire"}},
+			want: []Change{{Removed, "db", vip4, "wire"}},
+		},
+		{
+			name: "makes a permitted address last for ever",
+			does: [][]string{{"addr", "change", "10.99.0.100/32", "dev", "wire", "valid_lft", "forever", "preferred_lft", "forever"}},
+			want: []Change{{Restored, "db", vip4, "wire"}},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStage(t)
+			k := s.kernel()
+			s.bind(k, "db", 20*time.Second)
+			for _, args := range tt.does {
+				s.run(append([]string{"ip", "-n", s.node}, args...)...)
+			}
+			got := s.reconcile(k)
+			if diff := cmp.Diff(tt.want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+				t.Errorf("changes (-want +got):\n%s", diff)
+			}
+			if again := s.reconcile(k); len(again) > 0 {
+				t.Errorf("a second reconciliation changed %v", again)
+			}
+			if !s.group(k, "db").Up || !s.pings(s.client, vip4) || !s.pings(s.client, vip6) {
+				t.Errorf("db isn't up: %+v", s.group(k, "db"))
+			}
+			if s.has(spare4) {
+				t.Errorf("%v is on a link", spare4)
+			}
+			if out := s.run("ip", "-n", s.node, "-o", "addr", "show", "to", "10.99.0.100"); strings.Contains(out, "forever") {
+				t.Errorf("the address lasts for ever:\n%s", out)
+			}
+		})
+	}
+}
+
+// Between being added by something else and being found by Reconcile, an address without a permit is silent.
+func TestForeignAddressIsSilent(t *testing.T) {
+	for _, open := range []func(*Options){func(*Options) {}, shared} {
+		s := newStage(t)
+		k := s.kernel(open)
+		four, six := s.probe(vip4), s.probe(vip6)
+		s.run("ip", "-n", s.node, "addr", "add", "10.99.0.100/24", "dev", "wire")
+		s.run("ip", "-n", s.node, "addr", "add", "fd99::100/64", "dev", "wire", "nodad")
+		// The node itself speaks as the address, too, if it can.
+		if s.pings(s.node, vip4) {
+			t.Error("the node reaches the address on itself")
+		}
+		s.spoof(s.node, vip4)
+		from := s.now()
+		within(t, time.Second, "100 ms of probes", func() bool { return min(four.sentUntil(), six.sentUntil()) > from+100*time.Millisecond })
+		four.halt()
+		six.halt()
+		if last := max(four.last(), six.last()); last > 0 {
+			t.Errorf("it spoke %v after its start", last)
+		}
+		got := s.reconcile(k)
+		slices.SortFunc(got, func(a, b Change) int { return a.Address.Compare(b.Address) })
+		want := []Change{{Removed, "db", vip4, "wire"}, {Removed, "db", vip6, "wire"}}
+		if !slices.Equal(got, want) {
+			t.Errorf("changes %v, want %v", got, want)
+		}
+	}
+}
+
+// spoof pings the client with the address as source; nobody expects an answer.
+func (s *stage) spoof(ns string, from netip.Addr) {
+	runQuietly("ip", "netns", "exec", ns, "ping", "-n", "-c3", "-i0.01", "-W1", "-I", from.String(), client4.String())
+}
+
+func TestFirewallReload(t *testing.T) {
+	t.Run("owned tables outlast a flush", func(t *testing.T) {
+		s := newStage(t)
+		k := s.kernel()
+		if !k.guard.owned {
+			t.Skip("needs tables with an owner that persist: Linux 6.9")
+		}
+		s.bind(k, "db", 10*time.Second)
+		s.onNode("nft", "flush", "ruleset")
+		if changes := s.reconcile(k); len(changes) > 0 {
+			t.Errorf("changes %v, want none", changes)
+		}
+		s.run("ip", "-n", s.node, "addr", "add", "10.99.0.101/24", "dev", "wire")
+		if s.pings(s.client, spare4) {
+			t.Error("the guard is gone: an address without permit answers")
+		}
+	})
+	for name, damage := range map[string][]string{
+		"ruleset flushed":         {"flush", "ruleset"},
+		"one table deleted":       {"delete", "table", "arp", "solevip_test"},
+		"rules flushed":           {"flush", "chain", "inet", "solevip_test", "input"},
+		"guarded address removed": {"delete", "element", "inet", "solevip_test", "guarded4", "{", "10.99.0.101", "}"},
+		"table made dormant":      {"add", "table", "inet", "solevip_test", "{", "flags", "dormant", ";", "}"},
+		"live set flushed":        {"flush", "set", "arp", "solevip_test", "live4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			k := s.kernel(shared)
+			changed := k.Watch(t.Context())
+			<-changed // the first report says: look now
+			s.bind(k, "db", 10*time.Second)
+			s.onNode(append([]string{"nft"}, damage...)...)
+			select {
+			case <-changed:
+			case <-time.After(5 * time.Second):
+				t.Error("nobody noticed")
+			}
+			want := GuardReinstall
+			if name == "live set flushed" {
+				want = GuardOpened
+			}
+			if got := s.reconcile(k); len(got) == 0 || got[0].What != want {
+				t.Errorf("changes %v, want %s first", got, want)
+			}
+			if !s.group(k, "db").Up || !s.pings(s.client, vip4) || !s.pings(s.client, vip6) {
+				t.Errorf("db isn't up again: %+v", s.group(k, "db"))
+			}
+			s.run("ip", "-n", s.node, "addr", "add", "10.99.0.101/24", "dev", "wire")
+			if s.pings(s.client, spare4) {
+				t.Error("an address without permit answers")
+			}
+		})
+	}
+}
+
+// A guard entry that somebody else opened is closed again.
+func TestForeignGuardEntryIsClosed(t *testing.T) {
+	s := newStage(t)
+	k := s.kernel(shared)
+	s.onNode("nft", "add", "element", "inet", "solevip_test", "live4", "{", "10.99.0.101", "timeout", "1h", "}")
+	s.onNode("nft", "add", "element", "arp", "solevip_test", "live4", "{", "10.99.0.101", "timeout", "1h", "}")
+	want := []Change{{What: GuardClosed, Group: "web", Address: spare4}}
+	if got := s.reconcile(k); !slices.Equal(got, want) {
+		t.Errorf("changes %v, want %v", got, want)
+	}
+	if out := s.onNode("nft", "list", "set", "arp", "solevip_test", "live4"); strings.Contains(out, "10.99.0.101") {
+		t.Errorf("still open: %s", out)
+	}
+}
+
+// After the permit's end Reconcile removes what the kernel hasn't yet.
+func TestReconcileEndsALapsedPermit(t *testing.T) {
+	s := newStage(t)
+	k := s.kernel()
+	until := s.bind(k, "db", 100*time.Millisecond).Until()
+	within(t, time.Second, "the permit is over", func() bool { return s.now() > until })
+	if got, want := s.reconcile(k), []Change{{What: Lapsed, Group: "db"}}; !slices.Equal(got, want) {
+		t.Errorf("changes %v, want %v", got, want)
+	}
+	if s.has(vip4) || s.has(vip6) {
+		t.Error("an address is still on its link")
+	}
+	if got := s.reconcile(k); len(got) > 0 {
+		t.Errorf("a second reconciliation changed %v", got)
+	}
+}
+
+func TestWatchReportsOthersOnly(t *testing.T) {
+	s := newStage(t)
+	k := s.kernel()
+	changed := k.Watch(t.Context())
+	<-changed
+	s.bind(k, "db", 10*time.Second)
+	s.bind(k, "db", 10*time.Second)
+	select {
+	case <-changed:
+		t.Error("our own changes were reported")
+	case <-time.After(100 * time.Millisecond):
+	}
+	for _, does := range [][]string{
+		{"ip", "addr", "del", "10.99.0.100/32", "dev", "wire"},
+		{"ip", "link", "set", "wire", "down"},
+		{"nft", "add", "table", "inet", "another"},
+	} {
+		s.onNode(does...)
+		select {
+		case <-changed:
+		case <-time.After(5 * time.Second):
+			t.Errorf("%v was not reported", does)
+		}
+		for quiet := false; !quiet; { // one command may make several reports
+			select {
+			case <-changed:
+			case <-time.After(50 * time.Millisecond):
+				quiet = true
+			}
+		}
+	}
+}
