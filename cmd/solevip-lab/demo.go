@@ -158,7 +158,7 @@ func (d *demo) fault(ctx context.Context, l *lab.Lab, o *lab.Observer, f lab.Fau
 }
 
 func (d *demo) solevip(ctx context.Context, l *lab.Lab, o *lab.Observer) error {
-	if err := d.started(ctx, l, o); err != nil {
+	if err := d.started(ctx, l); err != nil {
 		return err
 	}
 	for i, f := range faults {
@@ -191,7 +191,7 @@ func (d *demo) keepalived(ctx context.Context, l *lab.Lab, o *lab.Observer) erro
 }
 
 // started introduces the cluster that came up.
-func (d *demo) started(ctx context.Context, l *lab.Lab, o *lab.Observer) error {
+func (d *demo) started(ctx context.Context, l *lab.Lab) error {
 	s, err := l.Status(ctx, lab.Nodes[0].Name)
 	if err != nil {
 		return err

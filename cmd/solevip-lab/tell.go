@@ -45,10 +45,12 @@ func (d *demo) story(ctx context.Context, l *lab.Lab, r lab.Result) {
 		fmt.Fprintln(d.out, "   no timeline:", err)
 	}
 	for _, e := range events {
-		d.event(e, r.From)
+		if text := plain(e); text != "" {
+			d.wrap(fmt.Sprintf("   %+8.3f s  %-6s ", e.At.Sub(r.From).Seconds(), e.Who), text)
+		}
 	}
 	fmt.Fprintln(d.out)
-	moved := fmt.Sprintf("%s -> %s", r.Holder, r.Heir)
+	moved := fmt.Sprintf("moved from %s to %s", r.Holder, r.Heir)
 	if r.Heir == r.Holder {
 		moved = "stayed on " + r.Holder
 	}
@@ -56,7 +58,7 @@ func (d *demo) story(ctx context.Context, l *lab.Lab, r lab.Result) {
 		g := lab.GroupOf(s)
 		moved += fmt.Sprintf(", epoch %d", g.Epoch)
 		if r.Heir != r.Holder {
-			moved += fmt.Sprintf(", because %s is harmless: %s", r.Holder, g.Evidence)
+			moved += fmt.Sprintf("; %s is harmless: %s", r.Holder, g.Evidence)
 		}
 		if f := s.Fences; len(f) > 0 && r.Heir != r.Holder && f[0].Epoch == g.Epoch {
 			moved += fmt.Sprintf(" (fenced by %s, %s: %s)", f[0].By, f[0].Method, f[0].Outcome)
@@ -71,10 +73,6 @@ func (d *demo) story(ctx context.Context, l *lab.Lab, r lab.Result) {
 }
 
 func (d *demo) fact(name, text string) { d.wrap(fmt.Sprintf("   => %-8s ", name), text) }
-
-func (d *demo) event(e lab.Event, from time.Time) {
-	d.wrap(fmt.Sprintf("   %+8.3f s  %-6s ", e.At.Sub(from).Seconds(), e.Who), e.Text)
-}
 
 // wrap prints a text behind its heading, and goes on below it where the line is full.
 func (d *demo) wrap(heading, text string) {

@@ -85,9 +85,6 @@ func (o *Observer) Stop() error {
 	return o.err
 }
 
-// Gap is the pause above which a holder's answers are two spans rather than one.
-func (o *Observer) gap() time.Duration { return max(10*o.interval, 20*time.Millisecond) }
-
 // wall is the time without Go's monotonic reading: the kernel's timestamps have none, and times
 // that are compared should be of one kind.
 func wall() time.Time { return time.Now().Round(0) }
@@ -97,11 +94,11 @@ func (o *Observer) Report(from, to time.Time) Report {
 	from, to = from.Round(0), to.Round(0)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	r := Report{From: from, To: to, Outage: longestOutage(o.arrivals, from, to), Strangers: slices.Clone(o.strangers)}
-	r.Stall = longestOutage(o.asked, from, to).Length()
+	r := Report{From: from, To: to, Outage: longestOutage(o.arrivals, o.asked, from, to), Strangers: slices.Clone(o.strangers)}
+	r.Stall = longestPause(o.asked, from, to)
 	var all []Span
 	for _, answers := range o.answers {
-		all = append(all, spans(answers, o.gap())...)
+		all = append(all, spans(answers, o.asked)...)
 	}
 	r.Holders = clip(all, from, to)
 	r.Overlaps = overlaps(r.Holders)
@@ -119,17 +116,21 @@ func (o *Observer) Report(from, to time.Time) Report {
 	return r
 }
 
-// Holders are the machines that answered within the last moment.
+// Holders are the machines that answer: not all of the last few questions stayed without an answer.
 func (o *Observer) Holders() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.holders(time.Now())
+	return o.holders()
 }
 
-func (o *Observer) holders(now time.Time) []string {
+func (o *Observer) holders() []string {
 	var names []string
+	if len(o.asked) <= unanswered {
+		return nil
+	}
+	since := o.asked[len(o.asked)-1-unanswered]
 	for node, answers := range o.answers {
-		if now.Sub(answers[len(answers)-1].Got) < o.gap() {
+		if answers[len(answers)-1].Sent.After(since) {
 			names = append(names, node)
 		}
 	}
@@ -155,11 +156,11 @@ func (o *Observer) AwaitHolder(ctx context.Context, node string) (string, error)
 
 // Await waits until the machines that answer satisfy a condition.
 func (o *Observer) Await(ctx context.Context, satisfied func(holders []string) bool) error {
-	quiet := time.NewTicker(o.gap() / 2) // a silence is seen only by looking
+	quiet := time.NewTicker(5 * time.Millisecond) // a silence is seen only by looking
 	defer quiet.Stop()
 	for {
 		o.mu.Lock()
-		changed, holders, err := o.changed, o.holders(time.Now()), o.err
+		changed, holders, err := o.changed, o.holders(), o.err
 		o.mu.Unlock()
 		if err != nil {
 			return err

@@ -16,16 +16,21 @@ type Answer struct {
 	Got  time.Time // stamped by the client's kernel
 }
 
-// Span is a time during which a node surely had the VIP up, but for pauses shorter than a
-// given gap: from the arrival of the first answer to the asking of the last answered question.
+// Span is a time during which a node surely had the VIP up, but for pauses that a few questions in a
+// row would show: from the arrival of the first answer to the asking of the last answered question.
 type Span struct {
 	Node     string
 	From, To time.Time
 }
 
-// spans turns one node's answers into spans. An answer that stands alone gives none: it proves an
-// instant, and we can't tell which.
-func spans(answers []Answer, gap time.Duration) []Span {
+// unanswered is how many questions in a row a holder may leave without an answer and still count
+// as holding on. Counting questions rather than time, a judge that was kept waiting for a processor
+// doesn't take its own silence for the node's.
+const unanswered = 10
+
+// spans turns one node's answers into spans; asked has the times of all questions, in order. An
+// answer that stands alone gives none: it proves an instant, and we can't tell which.
+func spans(answers []Answer, asked []time.Time) []Span {
 	sorted := slices.SortedFunc(slices.Values(answers), func(a, b Answer) int { return a.Sent.Compare(b.Sent) })
 	var out []Span
 	var first, last Answer
@@ -35,11 +40,10 @@ func spans(answers []Answer, gap time.Duration) []Span {
 		}
 	}
 	for i, a := range sorted {
-		if i == 0 {
-			first, last = a, a
-			continue
-		}
-		if a.Sent.Sub(last.Sent) > gap {
+		switch {
+		case i == 0:
+			first = a
+		case between(asked, last.Sent, a.Sent) > unanswered:
 			flush()
 			first = a
 		}
@@ -51,6 +55,16 @@ func spans(answers []Answer, gap time.Duration) []Span {
 	return out
 }
 
+// between counts the questions after one time and before another.
+func between(asked []time.Time, from, to time.Time) int {
+	i, found := slices.BinarySearchFunc(asked, from, time.Time.Compare)
+	if found {
+		i++
+	}
+	j, _ := slices.BinarySearchFunc(asked, to, time.Time.Compare)
+	return j - i
+}
+
 // Overlap is a time during which two nodes had the VIP up.
 type Overlap struct {
 	A, B     string
@@ -58,8 +72,8 @@ type Overlap struct {
 }
 
 // overlaps intersects the spans of different nodes. It is conservative: A was proved up before and
-// after a moment at which B was proved up, with no pause of A longer than the gap in between. What it can't
-// see is an overlap shorter than a question and its answer take.
+// after a moment at which B was proved up, and in between it answered as a holder does. What it can't see
+// is an overlap shorter than a question and its answer take.
 func overlaps(all []Span) []Overlap {
 	var out []Overlap
 	for i, a := range all {
@@ -97,19 +111,32 @@ type Outage struct{ From, To time.Time }
 // Length of the outage.
 func (o Outage) Length() time.Duration { return o.To.Sub(o.From) }
 
-// longestOutage is the longest time between two arrivals within a window. A window that ends
-// without answers counts to its end. It is too long by up to the interval between questions, never too short.
-func longestOutage(arrivals []time.Time, from, to time.Time) Outage {
+// longestOutage is the longest time for which a client asked and got nothing: from its first question
+// after one arrival to the next arrival. A window that ends without answers counts to its end. It is right to one
+// interval between questions; pauses in the asking itself don't count.
+func longestOutage(arrivals, asked []time.Time, from, to time.Time) Outage {
 	sorted := slices.SortedFunc(slices.Values(arrivals), time.Time.Compare)
 	longest, last := Outage{From: from, To: from}, from
 	for _, at := range append(sorted, to) {
 		if at.Before(from) || at.After(to) {
 			continue
 		}
-		if at.Sub(last) > longest.Length() {
-			longest = Outage{From: last, To: at}
+		i, _ := slices.BinarySearchFunc(asked, last, time.Time.Compare)
+		if i < len(asked) && at.Sub(asked[i]) > longest.Length() {
+			longest = Outage{From: asked[i], To: at}
 		}
 		last = at
+	}
+	return longest
+}
+
+// longestPause is the longest time between two neighbours in a window.
+func longestPause(asked []time.Time, from, to time.Time) time.Duration {
+	var longest time.Duration
+	for i := 1; i < len(asked); i++ {
+		if asked[i-1].After(from) && asked[i].Before(to) {
+			longest = max(longest, asked[i].Sub(asked[i-1]))
+		}
 	}
 	return longest
 }
@@ -141,8 +168,8 @@ type Report struct {
 	// Links are the times during which the VIP was on an interface of a node, as its kernel told. An
 	// address that its guard has shut is on a link and answers nobody.
 	Links []Span
-	// Stall is the longest pause in the observer's own asking: a busy machine, an outage that
-	// may be that much too long.
+	// Stall is the longest pause in the observer's own asking, on a busy machine: what came and went
+	// within it wasn't seen.
 	Stall time.Duration
 	// Strangers are MAC addresses that answered for the VIP and belong to no machine.
 	Strangers []string

@@ -20,7 +20,12 @@ func answering(node string, from, to int) []Answer {
 }
 
 func TestVerdictOnTwoHolders(t *testing.T) {
-	const gap = 20 * time.Millisecond
+	var asked []time.Time
+	for ms := 0; ms <= 500; ms += 2 {
+		if ms < 400 || ms > 460 { // the judge itself paused
+			asked = append(asked, at(ms))
+		}
+	}
 	tests := []struct {
 		name string
 		a, b []Answer
@@ -30,14 +35,15 @@ func TestVerdictOnTwoHolders(t *testing.T) {
 		{"a handover within one question has none", answering("a", 0, 100), answering("b", 100, 200), 0},
 		{"both for a while", answering("a", 0, 200), answering("b", 101, 300), 200*time.Millisecond - 102*time.Millisecond},
 		{"there and back has none", append(answering("a", 0, 100), answering("a", 200, 300)...), answering("b", 110, 190), 0},
-		{"a pause within the gap is no release", append(answering("a", 0, 100), answering("a", 118, 300)...), answering("b", 50, 150), 150*time.Millisecond - 51*time.Millisecond},
+		{"a few lost answers are no release", append(answering("a", 0, 100), answering("a", 118, 300)...), answering("b", 50, 150), 150*time.Millisecond - 51*time.Millisecond},
+		{"the judge's own pause is no release", append(answering("a", 300, 398), answering("a", 462, 500)...), answering("b", 350, 480), 480*time.Millisecond - 351*time.Millisecond},
 		{"one late answer proves an instant, and not which", []Answer{{"a", at(0), at(500)}}, answering("b", 100, 400), 0},
 		{"answers that were long under way prove little", []Answer{{"a", at(0), at(90)}, {"a", at(2), at(90)}, {"a", at(100), at(101)}}, answering("b", 50, 150), 0},
 		{"nobody", nil, nil, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := lasting(overlaps(append(spans(tt.a, gap), spans(tt.b, gap)...)))
+			got := lasting(overlaps(append(spans(tt.a, asked), spans(tt.b, asked)...)))
 			if got != tt.want {
 				t.Errorf("two holders for %v, want %v", got, tt.want)
 			}
@@ -56,27 +62,35 @@ func TestVerdictCountsThreeHoldersOnce(t *testing.T) {
 }
 
 func TestVerdictOnOutage(t *testing.T) {
+	every10 := []int{0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100}
 	tests := []struct {
 		name     string
+		asked    []int
 		arrivals []int
 		want     time.Duration
 	}{
-		{"the longest pause", []int{1, 3, 5, 45, 47, 60, 99}, 40 * time.Millisecond},
-		{"from the window's start", []int{30, 50, 70, 90}, 30 * time.Millisecond},
-		{"to the window's end", []int{10, 20, 30}, 70 * time.Millisecond},
-		{"no answer at all", nil, 100 * time.Millisecond},
-		{"what is outside doesn't count", []int{-50, 0, 50, 100, 300}, 50 * time.Millisecond},
-		{"arrivals in any order", []int{90, 10, 50}, 40 * time.Millisecond},
+		{"all is answered", every10, []int{1, 11, 21, 31, 41, 51, 61, 71, 81, 91}, time.Millisecond},
+		{"three questions without an answer", every10, []int{1, 11, 51, 61, 71, 81, 91}, 31 * time.Millisecond},
+		{"from the window's start", every10, []int{41, 51, 61, 71, 81, 91}, 41 * time.Millisecond},
+		{"to the window's end", every10, []int{1, 11, 21}, 70 * time.Millisecond},
+		{"no answer at all", every10, nil, 100 * time.Millisecond},
+		{"what is outside doesn't count", every10, []int{-50, 1, 11, 21, 31, 300}, 60 * time.Millisecond},
+		{"answers that were held back come at once", every10, []int{1, 61, 62, 63, 64, 65, 66, 71, 81, 91}, 51 * time.Millisecond},
+		{"a pause in the asking is no outage", []int{0, 10, 80, 90}, []int{1, 11, 81, 91, 99}, time.Millisecond},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var arrivals []time.Time
-			for _, ms := range tt.arrivals {
-				arrivals = append(arrivals, at(ms))
-			}
-			if got := longestOutage(arrivals, at(0), at(100)).Length(); got != tt.want {
+			if got := longestOutage(times(tt.arrivals), times(tt.asked), at(0), at(100)).Length(); got != tt.want {
 				t.Errorf("outage %v, want %v", got, tt.want)
 			}
 		})
 	}
+}
+
+func times(ms []int) []time.Time {
+	var all []time.Time
+	for _, m := range ms {
+		all = append(all, at(m))
+	}
+	return all
 }
