@@ -99,7 +99,7 @@ func parsePath(text string) ([]string, error) {
 func parseValue(text string) (any, error) {
 	v, err := decode([]byte(text))
 	if err != nil {
-		if strings.ContainsAny(text, `"{}[]`) || strings.ContainsAny(text, " \t") {
+		if strings.ContainsAny(text, "\"{}[]=~ \t") {
 			return nil, fmt.Errorf("value %s isn't JSON; a text with spaces or signs stands in quotes", text)
 		}
 		return text, nil
