@@ -126,7 +126,7 @@ func (c Release) apply(r Record) (Record, error) {
 		if g.Suspect.IsZero() {
 			g.Evidence = Released
 		}
-	case g.Suspect == c.Boot && !c.Dirty:
+	case g.Suspect == c.Boot && g.Epoch == c.Epoch && !c.Dirty:
 		g.Suspect, g.Evidence = Boot{}, Released
 	default:
 		return r, refuse(NotYours, "%s is held by %v at epoch %d, not by %v at %d", c.Group, g.Holder, g.Epoch, c.Boot, c.Epoch)
@@ -186,16 +186,15 @@ func (c Intent) apply(r Record) (Record, error) {
 	return r.withFence(Fence{Target: c.Suspect, By: c.Boot, Group: c.Group, Epoch: c.Epoch, State: FenceOpen, At: c.At}), nil
 }
 
-// underway reports whether an open fence must be left to its fencer: it is another node's that was
-// not seen to stand still, or our own for another group that still asks for it.
+// underway reports whether an open fence must be left to its fencer: it is another boot's that is
+// its node's current one and was not seen to stand still, or our own for another group that still
+// asks for it.
 func (r Record) underway(f Fence, c Intent) bool {
 	if f.By == c.Boot {
 		g := r.Groups[f.Group]
 		return f.Group != c.Group && g.Holder == f.By && g.Epoch == f.Epoch && g.Suspect == f.Target
 	}
-	rival := r.Nodes[f.By.Node]
-	alive := rival.Boot == f.By && !rival.Fenced
-	return alive && (c.Rival.Boot != f.By || c.Rival.Beat != rival.Beat)
+	return r.Current(f.By) && (c.Rival.Boot != f.By || c.Rival.Beat != r.Nodes[f.By.Node].Beat)
 }
 
 func (c Report) apply(r Record) (Record, error) {

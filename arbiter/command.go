@@ -53,6 +53,8 @@ type Take struct {
 
 // Release gives a group back: the addresses are down and, unless Dirty, the service is demoted. The
 // suspect of a group may release it too: its own word is evidence, if it comes before the fence.
+// Either way it quotes the group's epoch, so that one that was long under way says nothing about a
+// later epoch.
 // Dirty says that demoting failed: the group is free to take, but the boot remains suspect.
 type Release struct {
 	Group string `json:"group"`

@@ -139,6 +139,12 @@ func (r Record) OpenFence(node string) (Fence, bool) {
 	return Fence{}, false
 }
 
+// Current reports whether a boot is its node's registered one and may act.
+func (r Record) Current(b Boot) bool {
+	n := r.Nodes[b.Node]
+	return !b.IsZero() && n.Boot == b && !n.Fenced
+}
+
 // Involves reports whether a boot holds a group or is a group's suspect.
 func (r Record) Involves(b Boot) bool {
 	for _, g := range r.Groups {
