@@ -145,8 +145,25 @@ func (m *Machine) bind(p Permit) Action {
 }
 
 func (m *Machine) unbind() Action {
-	m.unbinding, m.leaving, m.dropped = true, m.ours, m.ours
+	m.abandon(m.lost(m.now))
+	m.unbinding = true
 	return Unbind{m.ours}
+}
+
+// abandon ends our newest epoch: it is given back and never gets a permit again.
+func (m *Machine) abandon(why string) {
+	m.leaving, m.dropped, m.abandoned = m.ours, m.ours, why
+}
+
+// release offers the epoch back. From then on it never gets a permit again, whatever the answer:
+// the release may be agreed at any later time, and a peer takes what is free at once.
+func (m *Machine) release() Action {
+	if m.mine() {
+		m.abandon(m.lost(m.now))
+	}
+	return m.propose(arbiter.Release{
+		Group: m.cfg.Group, Boot: m.cfg.Self, Epoch: m.group.Epoch, Dirty: m.service == unclean,
+	})
 }
 
 // lost says why the group is not kept.
@@ -167,7 +184,7 @@ func (m *Machine) lost(now time.Duration) string {
 	case m.trouble != "":
 		return m.trouble
 	}
-	return "left by an earlier process"
+	return m.abandoned
 }
 
 // Wake is when the machine wants to be [Ticked] next, if nothing happens before.

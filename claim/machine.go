@@ -82,12 +82,13 @@ type Machine struct {
 	pulses     map[string]pulse
 
 	// What we may and want.
-	heldTo  time.Duration // the lease's deadline; counts only while the group is ours
-	want    bool
-	why     string // why not, when not wanted
-	ours    uint64 // the newest epoch at which we held the group
-	leaving uint64 // epoch that we have begun to give up; it is never kept again
-	dropped uint64 // epoch whose addresses we took down; it never gets a permit again
+	heldTo    time.Duration // the lease's deadline; counts only while the group is ours
+	want      bool
+	why       string // why not, when not wanted
+	ours      uint64 // the newest epoch at which we held the group
+	leaving   uint64 // epoch that we have begun to give up; it is never kept again
+	dropped   uint64 // epoch whose addresses we took down or that we offered back; it never gets a permit again
+	abandoned string // why we did
 
 	// What is up here.
 	service service
@@ -191,7 +192,8 @@ func (m *Machine) observe(now time.Duration, r arbiter.Record) {
 	if !m.seen && m.cfg.Inherited == nil && (group.Holder == m.cfg.Self || group.Suspect == m.cfg.Self) {
 		// A former process of this boot held it and left nothing up: nobody knows what became
 		// of the service, so it is demoted and given back.
-		m.service, m.ours, m.leaving, m.dropped = unclean, group.Epoch, group.Epoch, group.Epoch
+		m.service, m.ours = unclean, group.Epoch
+		m.abandon("left by an earlier process")
 	}
 	if group.Epoch != m.group.Epoch || group.Holder != m.cfg.Self {
 		m.heldTo = 0

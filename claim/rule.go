@@ -54,8 +54,7 @@ func (m *Machine) decide(now time.Duration) (Action, string) {
 		m.group.Holder = arbiter.Boot{}
 		return Farewell{epoch}, "released"
 	case m.mustRelease() && m.free2propose(now):
-		dirty := m.service == unclean
-		return m.propose(arbiter.Release{Group: m.cfg.Group, Boot: m.cfg.Self, Epoch: m.group.Epoch, Dirty: dirty}), "releasing: " + m.lost(now)
+		return m.release(), "releasing: " + m.lost(now)
 	case m.mustRelease():
 		return nil, "releasing: " + m.lost(now)
 
