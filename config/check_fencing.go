@@ -184,12 +184,17 @@ func (d *document) checkURL(path, text string) {
 	}
 	d.placeholders(path, text, templates...)
 	u, err := url.Parse(placeholder.ReplaceAllString(text, "x"))
+	other, err2 := url.Parse(placeholder.ReplaceAllString(text, "y"))
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		d.wrong(path, "is not a web address", "write it as https://host/path")
 		return
 	case u.User != nil:
 		d.wrong(path, "has a user name or password in it", "put them as a line \"Authorization: ...\" in a file, and name that with headers_file")
+	case err2 != nil || u.Host != other.Host:
+		d.wrong(path, "has a placeholder in the host", "put it in the path or the query: what is filled in must not change who is asked")
+	case u.Fragment != "":
+		d.wrong(path, "has a fragment (#), which is never sent", "remove it, or write %23")
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		d.doubt(path, "plain http: whoever is on the way can forge that a node is off", "use https where the device has it")
 	}
@@ -206,19 +211,20 @@ func loopback(host string) bool {
 	return err == nil && a.IsLoopback()
 }
 
-// checkOff looks at what an answer that means off looks like.
+// checkOff looks at what an answer that means off looks like: PATH = VALUE, PATH ~ REGEXP or
+// ~ REGEXP. What a path and a value may be is for the webhook to say.
 func (d *document) checkOff(path, off string) {
 	if off == "" {
 		return
 	}
-	if pattern, ok := strings.CutPrefix(off, "~"); ok {
-		if _, err := regexp.Compile(strings.TrimSpace(pattern)); err != nil || strings.TrimSpace(pattern) == "" {
-			d.wrong(path, fmt.Sprintf("%q is not a regular expression", strings.TrimSpace(pattern)), "see https://pkg.go.dev/regexp/syntax")
-		}
+	at := strings.IndexAny(off, "=~")
+	if at < 0 || strings.TrimSpace(off[at+1:]) == "" || off[at] == '=' && strings.TrimSpace(off[:at]) == "" {
+		d.wrong(path, fmt.Sprintf("%q says nothing about an answer", off), "write a path in the JSON and a value, as in power.state = off, or ~ and a regular expression")
 		return
 	}
-	name, value, ok := strings.Cut(off, "=")
-	if !ok || strings.TrimSpace(name) == "" || strings.TrimSpace(value) == "" {
-		d.wrong(path, fmt.Sprintf("%q says nothing about an answer", off), "write a path in the JSON and a value, as in power.state = off, or ~ and a regular expression")
+	if pattern := strings.TrimSpace(off[at+1:]); off[at] == '~' {
+		if _, err := regexp.Compile(pattern); err != nil {
+			d.wrong(path, fmt.Sprintf("%q is not a regular expression", pattern), "see https://pkg.go.dev/regexp/syntax")
+		}
 	}
 }

@@ -62,7 +62,8 @@ type Webhook struct {
 type WebhookStatus struct {
 	URL    string `mapstructure:"url" required:"true" hint:"write the address that tells the power state"`
 	Method string `mapstructure:"method" default:"GET" oneof:"GET POST"`
-	// Off is what an answer that means off looks like: "json.path = value" or "~ regexp".
+	// Off is what an answer that means off looks like: "json.path = value", "json.path ~ regexp"
+	// or "~ regexp".
 	Off string `mapstructure:"off" required:"true" hint:"say what off looks like: off: power.state = off, or off: ~ regexp"`
 }
 

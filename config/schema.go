@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -133,6 +134,9 @@ func (f field) describe() string {
 	case reflect.Bool:
 		return "true or false"
 	case reflect.String:
+		if f.isPath() {
+			return "absolute path"
+		}
 		return "text"
 	case reflect.Slice:
 		if f.entry != "" {
@@ -149,11 +153,16 @@ func (f field) describe() string {
 		return d
 	case reflect.Pointer, reflect.Struct:
 		if f.short != "" {
-			return "text, or mapping"
+			return "absolute path, or mapping"
 		}
 		return "mapping"
 	}
 	return "number" + f.limits()
+}
+
+// isPath reports whether the text is the path of a file.
+func (f field) isPath() bool {
+	return strings.HasSuffix(f.key, "_file") || slices.Contains([]string{"path", "ca", "cert", "key"}, f.key)
 }
 
 func (f field) limits() string {
