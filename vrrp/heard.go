@@ -68,9 +68,9 @@ func (m *Machine) heardInActive(e Heard) {
 		m.arm(m.cfg.Interval)
 	case p == m.priority && e.From == m.cfg.Address:
 		// To answer would be answered.
-		m.alarm(twin, e.From, "another router adverts with our address %v at our priority %d", e.From, p)
+		m.alarm(twinRouter, e.From, "another router adverts with our address %v at our priority %d", e.From, p)
 	case higher && m.cfg.Protected:
-		m.alarm(foreign, e.From, "%v adverts this group at priority %d while we hold it (at %d): ignored; find out who it is", e.From, p, m.priority)
+		m.alarm(foreignRouter, e.From, "%v adverts this group at priority %d while we hold it (at %d): ignored; find out who it is", e.From, p, m.priority)
 	case higher:
 		why := activeRouter(e)
 		m.owing = false
@@ -81,7 +81,7 @@ func (m *Machine) heardInActive(e Heard) {
 		m.retreat(why)
 	default:
 		if m.cfg.Protected {
-			m.alarm(foreign, e.From, "%v adverts this group at priority %d while we hold it (at %d): answered; find out who it is", e.From, p, m.priority)
+			m.alarm(foreignRouter, e.From, "%v adverts this group at priority %d while we hold it (at %d): answered; find out who it is", e.From, p, m.priority)
 		}
 		m.send() // Adver_Timer runs on
 	}
@@ -117,19 +117,19 @@ func (m *Machine) fit(e Heard) bool {
 	a := e.Advert
 	switch {
 	case a.VRID != m.cfg.VRID:
-		m.alarm(stray, e.From, "discarded an advert of %v for virtual router %d, which is not ours", e.From, a.VRID)
+		m.alarm(otherRouter, e.From, "discarded an advert of %v for virtual router %d, which is not ours", e.From, a.VRID)
 		return false
 	case a.Version != m.cfg.Version:
-		m.alarm(version, e.From, "discarded an advert of %v: VRRP%v, configured is VRRP%v", e.From, a.Version, m.cfg.Version)
+		m.alarm(otherVersion, e.From, "discarded an advert of %v: VRRP%v, configured is VRRP%v", e.From, a.Version, m.cfg.Version)
 		return false
 	case a.Auth != m.cfg.Auth:
-		m.alarm(auth, e.From, "discarded an advert of %v: its authentication is not the one configured", e.From)
+		m.alarm(otherAuth, e.From, "discarded an advert of %v: its authentication is not the one configured", e.From)
 		return false
 	case a.Version == V2 && a.Interval != m.cfg.Interval:
-		m.alarm(interval, e.From, "discarded an advert of %v: its interval is %v, configured is %v, and VRRPv2 has to agree", e.From, a.Interval, m.cfg.Interval)
+		m.alarm(otherInterval, e.From, "discarded an advert of %v: its interval is %v, configured is %v, and VRRPv2 has to agree", e.From, a.Interval, m.cfg.Interval)
 		return false
 	case !sameAddresses(a.Addresses, m.cfg.Addresses):
-		m.alarm(addresses, e.From, "%v adverts other addresses than configured: %v", e.From, a)
+		m.alarm(otherAddresses, e.From, "%v adverts other addresses than configured: %v", e.From, a)
 	}
 	return true
 }
@@ -153,13 +153,13 @@ type complaint struct {
 type kind uint8
 
 const (
-	foreign kind = iota
-	twin
-	stray
-	version
-	auth
-	interval
-	addresses
+	foreignRouter kind = iota
+	twinRouter
+	otherRouter
+	otherVersion
+	otherAuth
+	otherInterval
+	otherAddresses
 )
 
 const (
