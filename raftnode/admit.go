@@ -227,13 +227,19 @@ func (n *Node) seekAdmission(ctx context.Context, r *raft.Raft, formed *introduc
 	return nil
 }
 
+// setProblem notes what keeps the node from its part; "" says that nothing does. Elections and
+// staggered starts pass by themselves, so the log hears of a problem only after a while.
 func (n *Node) setProblem(text string) {
 	n.mu.Lock()
-	fresh := n.problem != text
+	now := time.Now()
+	if n.problem == "" {
+		n.troubled = now
+	}
 	n.problem = text
+	lasted := now.Sub(n.troubled)
 	n.mu.Unlock()
-	if fresh && text != "" && n.said.ok("problem: "+text) {
-		n.log.Warn("ledger", "problem", text)
+	if text != "" && lasted >= 4*n.timing.Heartbeat && n.said.ok("problem") {
+		n.log.Warn("no full part in the ledger", "problem", text)
 	}
 }
 

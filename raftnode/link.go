@@ -16,27 +16,37 @@ type link struct {
 	peer  string
 	port  *port
 	quiet time.Duration // a connection that owes an answer and is silent this long is given up
-	turn  chan struct{} // holds one token: whoever takes it may dial
+	turn  turn          // to dial
 
 	mu  sync.Mutex
 	now *session
 }
 
 func newLink(p *port, peer string, quiet time.Duration) *link {
-	l := &link{peer: peer, port: p, quiet: quiet, turn: make(chan struct{}, 1)}
-	l.turn <- struct{}{}
-	return l
+	return &link{peer: peer, port: p, quiet: quiet, turn: newTurn()}
 }
 
 // errUnsent marks a request that certainly didn't reach the peer.
 var errUnsent = errors.New("not sent")
+
+// turn is a lock that can be waited for beside other things: it holds one token.
+type turn chan struct{}
+
+func newTurn() turn {
+	t := make(turn, 1)
+	t <- struct{}{}
+	return t
+}
+
+func (t turn) take() { <-t }
+func (t turn) give() { t <- struct{}{} }
 
 // session is one connection of a link.
 type session struct {
 	conn net.Conn
 	done chan struct{}
 
-	send sync.Mutex // serializes frames
+	turn turn // to send a frame
 
 	mu      sync.Mutex
 	last    uint64 // request number
@@ -52,7 +62,7 @@ func (l *link) session(ctx context.Context) (*session, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	defer func() { l.turn <- struct{}{} }()
+	defer l.turn.give()
 	l.mu.Lock()
 	s := l.now
 	l.mu.Unlock()
@@ -71,7 +81,7 @@ func (l *link) session(ctx context.Context) (*session, error) {
 		c.Close()
 		return nil, net.ErrClosed
 	}
-	s = &session{conn: c, done: make(chan struct{}), waiting: map[uint64]chan reply{}, heard: time.Now()}
+	s = &session{conn: c, done: make(chan struct{}), turn: newTurn(), waiting: map[uint64]chan reply{}, heard: time.Now()}
 	l.mu.Lock()
 	l.now = s
 	l.mu.Unlock()
@@ -132,8 +142,13 @@ func (s *session) ask(ctx context.Context, what string, body any) (uint64, <-cha
 	if until, ok := ctx.Deadline(); ok {
 		req.Budget = max(1, time.Until(until).Milliseconds())
 	}
-	s.send.Lock()
-	defer s.send.Unlock()
+	select {
+	case <-s.turn:
+	case <-ctx.Done():
+		s.forget(id, greetLimit)
+		return id, nil, fmt.Errorf("%w: %w", errUnsent, context.Cause(ctx))
+	}
+	defer s.turn.give()
 	if err := s.conn.SetWriteDeadline(time.Now().Add(greetLimit)); err != nil {
 		return id, nil, err
 	}

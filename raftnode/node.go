@@ -49,15 +49,17 @@ type Node struct {
 	closing    sync.Once
 	closeErr   error
 
-	mu      sync.Mutex
-	raft    *raft.Raft // nil until this disk has a part in the ledger
-	streams *streams
-	ledger  string // the formed ledger's id
-	problem string
-	lost    bool // the ledger knows this node by another disk
-	doubt   bool // a proposal of ours went unanswered, and nothing was agreed since
-	failure error
-	closed  bool
+	mu       sync.Mutex
+	raft     *raft.Raft // nil until this disk has a part in the ledger
+	streams  *streams
+	wire     *raft.NetworkTransport
+	ledger   string // the formed ledger's id
+	problem  string
+	troubled time.Time // since when there has been a problem
+	lost     bool      // the ledger knows this node by another disk
+	doubt    bool      // a proposal of ours went unanswered, and nothing was agreed since
+	failure  error
+	closed   bool
 }
 
 // Start opens the node's disk and port and begins to take part. It returns before there is a
@@ -170,7 +172,7 @@ func (n *Node) startRaft(ids []string) error {
 		return errors.Join(fmt.Errorf("ledger: %w", err), wire.Close())
 	}
 	n.mu.Lock()
-	n.raft, n.streams = r, s
+	n.raft, n.streams, n.wire = r, s, wire
 	gone := n.failure != nil
 	n.mu.Unlock()
 	if gone { // the disk failed meanwhile
@@ -250,17 +252,18 @@ func (n *Node) Failed() <-chan error { return n.failed }
 // haltRaft stops Raft and waits, but not for a disk that hangs.
 func (n *Node) haltRaft() error {
 	n.mu.Lock()
-	r, s, failure := n.raft, n.streams, n.failure
+	r, wire, failure := n.raft, n.wire, n.failure
 	n.mu.Unlock()
 	if r == nil {
 		return nil
 	}
-	s.Close()
 	done := r.Shutdown()
-	if failure != nil {
-		return nil
+	if failure == nil {
+		if err := await(done, n.timing.Stall+time.Second, nil); err != nil {
+			return fmt.Errorf("stop Raft: %w", err)
+		}
 	}
-	return await(done, n.timing.Stall+time.Second, nil)
+	return wire.Close()
 }
 
 // await waits for a future of Raft, which has no deadline of its own. A future that Raft never

@@ -170,7 +170,7 @@ func (p *port) judge(kind byte, g greeting, proved string) error {
 	case kind == kindRequest && g.To != self:
 		return fmt.Errorf("this is node %s, not %s: check the addresses in the file", self, g.To)
 	case kind == kindRaft && id == "":
-		return fmt.Errorf("%s has no part in the ledger yet", self)
+		return fmt.Errorf("%s takes no part in the ledger now", self)
 	case kind == kindRaft && g.To != id:
 		return fmt.Errorf("this is %s, not %s", id, g.To)
 	}

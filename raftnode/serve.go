@@ -26,7 +26,7 @@ type asker struct {
 	peer string
 	conn net.Conn
 
-	mu    sync.Mutex // serializes frames
+	turn  turn // to send a frame
 	watch context.CancelFunc
 }
 
@@ -36,7 +36,7 @@ func (n *Node) serve(ctx context.Context, peer string, c net.Conn) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	a := &asker{node: n, peer: peer, conn: c, watch: func() {}}
+	a := &asker{node: n, peer: peer, conn: c, turn: newTurn(), watch: func() {}}
 	slots := make(chan struct{}, maxPending)
 	for {
 		var req request
@@ -158,8 +158,8 @@ func (a *asker) send(r reply, body any) error {
 		}
 		r.Body = raw
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.turn.take()
+	defer a.turn.give()
 	if err := a.conn.SetWriteDeadline(time.Now().Add(greetLimit)); err != nil {
 		return err
 	}

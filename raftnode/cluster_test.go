@@ -1,0 +1,242 @@
+package raftnode
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/solevip/solevip/arbiter"
+)
+
+// virtual runs a test of a three-node cluster in virtual time.
+func virtual(t *testing.T, test func(t *testing.T, c *cluster)) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, "a", "b", "c")
+		defer c.stopAll()
+		test(t, c)
+	})
+}
+
+func TestAProposalFromAnyNodeIsSeenByAll(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster) {
+		c.startAll()
+		var last arbiter.Record
+		for _, name := range []string{"a", "b", "c"} {
+			r := c.propose(arbiter.Register{Boot: boot(name)})
+			if r.Index <= last.Index {
+				t.Errorf("index %d after %d: it must grow", r.Index, last.Index)
+			}
+			last = r
+		}
+		for name, n := range c.nodes {
+			w := n.Watch(t.Context())
+			var got arbiter.Record
+			c.until("the newest record at "+name, time.Second, func() bool {
+				select {
+				case got = <-w:
+				default:
+				}
+				return got.Index == last.Index
+			})
+			if d := cmp.Diff(last, got); d != "" {
+				t.Errorf("%s sees another ledger (-proposed +watched):\n%s", name, d)
+			}
+		}
+	})
+}
+
+func TestARefusalIsAgreedAndCarriesTheLedger(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster) {
+		c.startAll()
+		before := c.propose(arbiter.Register{Boot: boot("a")})
+		r, err := c.try(arbiter.Beat{Boot: boot("b")}, 5*time.Second)
+		if arbiter.RefusedAs(err) != arbiter.Unregistered {
+			t.Fatalf("beat of an unregistered boot: %v", err)
+		}
+		if r.Index <= before.Index {
+			t.Errorf("refusal at index %d, after %d", r.Index, before.Index)
+		}
+		r.Index = before.Index
+		if d := cmp.Diff(before, r); d != "" {
+			t.Errorf("a refusal changed the ledger:\n%s", d)
+		}
+	})
+}
+
+func TestANodeMayOnlyProposeAsItself(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster) {
+		c.startAll()
+		leader, other := c.leader(), c.follower()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if _, err := c.nodes[other].Propose(ctx, arbiter.Register{Boot: boot(leader)}); !errors.Is(err, ErrNotYou) {
+			t.Errorf("%s registers %s: %v", other, leader, err)
+		}
+		// A node that leaves its own check out is denied by the leader.
+		cmd := proposal{Command: arbiter.Encode(arbiter.Register{Boot: boot(leader)})}
+		err := c.nodes[other].links[leader].call(ctx, askPropose, cmd, nil)
+		if w, ok := errors.AsType[*wireError](err); !ok || w.code != codeDenied {
+			t.Errorf("%s registers %s over the wire: %v", other, leader, err)
+		}
+		if r, err := c.nodes[leader].Read(ctx); err != nil || len(r.Nodes) != 0 {
+			t.Errorf("the ledger has %v, %v", r.Nodes, err)
+		}
+	})
+}
+
+func TestBeatsGoOnWhenTheLeaderDies(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster) {
+		c.startAll()
+		leader, other := c.leader(), c.follower()
+		before := c.propose(arbiter.Register{Boot: boot(other)})
+		c.crash(leader)
+		began := time.Now()
+		after := c.propose(arbiter.Beat{Boot: boot(other)})
+		// The lease leaves ttl - ttl/4 - margin for it, that is 4 heartbeats and some.
+		if took := time.Since(began); took > c.ttl-c.ttl/4 {
+			t.Errorf("the first beat after the leader's death took %v", took)
+		}
+		if after.Index <= before.Index || after.Nodes[other].Beat <= before.Nodes[other].Beat {
+			t.Errorf("beat %d at %d, before it %d at %d", after.Nodes[other].Beat, after.Index, before.Nodes[other].Beat, before.Index)
+		}
+	})
+}
+
+func TestNoQuorumAgreesToNothing(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster) {
+		c.startAll()
+		c.propose(arbiter.Register{Boot: boot("a")})
+		c.crash("b")
+		c.crash("c")
+		c.until("a without quorum", 5*time.Second, func() bool { return !c.nodes["a"].Status().Quorum })
+		if r, err := c.try(arbiter.Beat{Boot: boot("a")}, 10*time.Second); err == nil {
+			t.Errorf("one of three agreed on %v", r)
+		}
+		c.start("b")
+		c.propose(arbiter.Beat{Boot: boot("a")})
+	})
+}
+
+func TestACutOffLeaderGrantsNothing(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster) {
+		c.startAll()
+		leader, other := c.leader(), c.follower()
+		c.propose(arbiter.Register{Boot: boot(leader)})
+		c.propose(arbiter.Register{Boot: boot(other)})
+		c.isolate(leader)
+		if r, err := c.try(arbiter.Beat{Boot: boot(leader)}, time.Second); err == nil {
+			t.Errorf("the cut-off leader agreed with itself: %v", r)
+		}
+		after := c.propose(arbiter.Beat{Boot: boot(other)})
+		c.net.heal()
+		r := c.propose(arbiter.Beat{Boot: boot(leader)})
+		if r.Index <= after.Index {
+			t.Errorf("the returned leader is at %d, the others were at %d", r.Index, after.Index)
+		}
+	})
+}
+
+func TestARestartedNodeNeverShowsAnOlderLedger(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster) {
+		c.startAll()
+		name := c.follower()
+		var last arbiter.Record
+		c.propose(arbiter.Register{Boot: boot(name)})
+		for range 5 {
+			last = c.propose(arbiter.Beat{Boot: boot(name)})
+		}
+		c.crash(name)
+		c.start(name)
+		got := <-c.nodes[name].Watch(t.Context())
+		if got.Index < last.Index {
+			t.Errorf("after its restart %s shows index %d, before it %d", name, got.Index, last.Index)
+		}
+		if d := cmp.Diff(last.Nodes, got.Nodes); d != "" {
+			t.Errorf("another ledger after the restart:\n%s", d)
+		}
+	})
+}
+
+func TestTheWholeClusterRestartsFromItsDisks(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster) {
+		c.startAll()
+		last := c.propose(arbiter.Register{Boot: boot("a")})
+		last = c.propose(arbiter.Take{Group: "mysql", Boot: boot("a"), Protection: arbiter.ProtectFence, Seen: arbiter.See(last, "mysql")})
+		ledger := c.nodes["a"].Status().Ledger
+		for _, name := range []string{"a", "b", "c"} {
+			c.crash(name)
+		}
+		c.startAll()
+		got, err := c.nodes["b"].Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(last, got); d != "" {
+			t.Errorf("another ledger after the restart:\n%s", d)
+		}
+		if now := c.nodes["a"].Status().Ledger; now != ledger || ledger == "" {
+			t.Errorf("ledger id %q before, %q after the restart", ledger, now)
+		}
+	})
+}
+
+// Raft alone would leave the healed node out for up to 10 s.
+func TestAHealedNodeCountsAtOnce(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster) {
+		c.startAll()
+		c.propose(arbiter.Register{Boot: boot("a")})
+		away := c.follower()
+		c.isolate(away)
+		time.Sleep(2 * time.Minute)
+		c.net.heal()
+		c.leader()
+		c.crash(other(c, c.leader(), away))
+		leader := c.leader()
+		c.propose(arbiter.Register{Boot: boot(leader)})
+		if took := c.until("agreement with the healed node", 5*time.Second, func() bool {
+			_, err := c.try(arbiter.Beat{Boot: boot(leader)}, 50*time.Millisecond)
+			return err == nil
+		}); took > time.Second {
+			t.Errorf("the healed node counted only after %v", took)
+		}
+	})
+}
+
+// other is a node that is none of those.
+func other(c *cluster, not ...string) string {
+	for _, name := range nodeNames(c.peers) {
+		found := false
+		for _, n := range not {
+			found = found || n == name
+		}
+		if !found {
+			return name
+		}
+	}
+	return ""
+}
+
+func TestWatchHasTheNewestAndEnds(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster) {
+		c.startAll()
+		ctx, cancel := context.WithCancel(t.Context())
+		w := c.nodes["a"].Watch(ctx)
+		c.propose(arbiter.Register{Boot: boot("a")})
+		var last arbiter.Record
+		for range 20 {
+			last = c.propose(arbiter.Beat{Boot: boot("a")})
+		}
+		if got := <-w; got.Index != last.Index {
+			t.Errorf("a reader that slept sees index %d first, the newest is %d", got.Index, last.Index)
+		}
+		cancel()
+		synctest.Wait()
+		if _, open := <-w; open {
+			t.Error("the channel is open after its context ended")
+		}
+	})
+}
