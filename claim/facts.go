@@ -36,10 +36,11 @@ func (m *Machine) mustDemote(may bool) bool {
 	return false
 }
 
-// mustRelease reports whether the group is ours to give back: held, or suspected, and down.
+// mustRelease reports whether the group is ours to give back: held, or suspected, and down, and
+// no shot under way whose right ends with the epoch.
 func (m *Machine) mustRelease() bool {
 	switch {
-	case m.up || m.binding || m.service == promoting || m.service == demoting || m.service == promoted:
+	case m.fencing || m.up || m.binding || m.service == promoting || m.service == demoting || m.service == promoted:
 		return false
 	case m.group.Suspect == m.cfg.Self && !m.cfg.Self.IsZero():
 		return m.service == demoted // a failed demote is never reported as released
@@ -65,8 +66,8 @@ func (m *Machine) intends(f arbiter.Fence, suspect arbiter.Boot) bool {
 	return f.By == m.cfg.Self && f.Target == suspect && f.Group == m.cfg.Group && f.Epoch == m.group.Epoch
 }
 
-// elsewhere reports whether an open fence is in good hands: of another node that is not still, or
-// of this node for another group whose epoch it still owns.
+// elsewhere reports whether an open fence is in good hands: of another boot that may act and is not
+// still, or of this one for another group whose epoch it still owns.
 func (m *Machine) elsewhere(f arbiter.Fence, now time.Duration) bool {
 	if f.By != m.cfg.Self {
 		return !m.still(f.By.Node, now)

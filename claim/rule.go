@@ -90,6 +90,8 @@ func (m *Machine) decide(now time.Duration) (Action, string) {
 		return nil, "waiting for the ledger"
 	case m.cfg.Protection == arbiter.ProtectVRRP:
 		return nil, m.trouble + "; trying again"
+	case !m.rec.Current(m.cfg.Self):
+		return nil, "waiting until this boot is registered"
 	case m.group.Suspect.Node == m.cfg.Self.Node:
 		return nil, "this machine is the suspect; a peer takes the group once it is fenced. " + m.trouble
 	}

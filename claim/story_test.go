@@ -200,6 +200,9 @@ func (s *story) begin(w []string) error {
 	}
 	s.machine = claim.New(s.cfg)
 	s.step(claim.Ticked{})
+	if s.ledger.Index > 1 {
+		s.see()
+	}
 	return nil
 }
 
