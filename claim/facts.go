@@ -70,7 +70,7 @@ func (m *Machine) intends(f arbiter.Fence, suspect arbiter.Boot) bool {
 // still, or of this one for another group whose epoch it still owns.
 func (m *Machine) elsewhere(f arbiter.Fence, now time.Duration) bool {
 	if f.By != m.cfg.Self {
-		return !m.still(f.By.Node, now)
+		return m.rec.Current(f.By) && !m.still(f.By.Node, now)
 	}
 	g := m.rec.Groups[f.Group]
 	return f.Group != m.cfg.Group && g.Holder == f.By && g.Epoch == f.Epoch && g.Suspect == f.Target
