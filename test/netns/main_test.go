@@ -1,0 +1,62 @@
+//go:build linux
+
+// Package netns_test holds the faults that solevip promises to survive, on real packets: real
+// binaries, each machine in a network namespace, BMCs that really cut power, and package lab's judge, which
+// asks every machine by its own MAC address. What a daemon says about itself is compared with what the judge saw, never
+// taken for it.
+//
+// The tests need root; they skip without it.
+package netns_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/solevip/solevip/test/lab"
+)
+
+// The binaries under test, built once.
+var solevip, solevipLab string
+
+// figures are printed at the end, one line per fault.
+var figures []string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	if err := lab.Available(lab.Solevip); err != nil {
+		fmt.Println("real packets are left out:", err)
+		return m.Run() // each test skips with the reason
+	}
+	dir, err := os.MkdirTemp("", "solevip-netns-")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	solevip, solevipLab = filepath.Join(dir, "solevip"), filepath.Join(dir, "solevip-lab")
+	build := exec.Command("go", "build", "-o", dir+"/", "../../cmd/solevip", "../../cmd/solevip-lab")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Printf("build: %v\n%s", err, out)
+		return 1
+	}
+	code := m.Run()
+	if len(figures) > 0 {
+		fmt.Printf("\nmeasured on real packets:\n")
+		for _, line := range figures {
+			fmt.Println("  ", line)
+		}
+	}
+	return code
+}
+
+// note keeps a fault's figures for the end.
+func note(name string, ttl time.Duration, r lab.Report) {
+	figures = append(figures, fmt.Sprintf("%-44s ttl %-5v client outage %8s, two holders %5s",
+		name, ttl, lab.Milliseconds(r.Outage.Length()), lab.Milliseconds(r.TwoHolders)))
+}

@@ -1,0 +1,35 @@
+//go:build linux
+
+package netns_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/solevip/solevip/test/lab"
+)
+
+func TestSwitchover(t *testing.T) {
+	c := newCluster(t)
+	before := c.epoch("db1")
+	r := c.play(lab.SwitchedOver, 0)
+	c.tookOver(r, before, "released")
+	if r.Outage.Length() > planned {
+		t.Errorf("outage of %v; want at most %v", r.Outage.Length(), planned)
+	}
+}
+
+func TestDaemonStopped(t *testing.T) {
+	c := newCluster(t)
+	before := c.epoch("db1")
+	r := c.play(lab.Stopped, 0)
+	c.tookOver(r, before, "released")
+	if r.Outage.Length() > planned {
+		t.Errorf("outage of %v; want at most %v", r.Outage.Length(), planned)
+	}
+
+	from := time.Now()
+	c.must(c.Start(r.Holder))
+	c.whole()
+	c.nothingMoved(c.watch(from, c.TTL), r.Heir, before+1)
+}
