@@ -31,7 +31,7 @@ func (m *Machine) mustDemote(may bool) bool {
 	case promoted:
 		return !may || m.leaves()
 	case unclean:
-		return m.leaving == m.group.Epoch || !m.mine() || !may || !m.want
+		return true
 	}
 	return false
 }

@@ -94,6 +94,8 @@ func (m *Machine) decide(now time.Duration) (Action, string) {
 		return nil, "waiting until this boot is registered"
 	case m.group.Suspect.Node == m.cfg.Self.Node:
 		return nil, "this machine is the suspect; a peer takes the group once it is fenced. " + m.trouble
+	case m.service != demoted:
+		return nil, "the service of an earlier epoch is not demoted yet. " + m.trouble
 	}
 	return m.challenge(now)
 }
