@@ -188,6 +188,14 @@ func (m *Machine) lost(now time.Duration) string {
 	return m.abandoned
 }
 
+// and is a reason, with the last trouble there was, if any.
+func (m *Machine) and(reason string) string {
+	if m.trouble == "" {
+		return reason
+	}
+	return reason + "; " + m.trouble
+}
+
 // Wake is when the machine wants to be [Ticked] next, if nothing happens before.
 func (m *Machine) Wake() (time.Duration, bool) {
 	beat := Beat(m.cfg.TTL)

@@ -189,22 +189,29 @@ func (m *Machine) observe(now time.Duration, r arbiter.Record) {
 	if !m.seen || arbiter.See(r, m.cfg.Group) != arbiter.See(m.rec, m.cfg.Group) {
 		m.stillSince = now
 	}
-	if !m.seen && m.cfg.Inherited == nil && (group.Holder == m.cfg.Self || group.Suspect == m.cfg.Self) {
-		// A former process of this boot held it and left nothing up: nobody knows what became
-		// of the service, so it is demoted and given back.
-		m.service, m.ours = unclean, group.Epoch
-		m.abandon("left by an earlier process")
-	}
 	if group.Epoch != m.group.Epoch || group.Holder != m.cfg.Self {
 		m.heldTo = 0
 	}
 	if group.Holder == m.cfg.Self {
 		m.ours = group.Epoch
 	}
+	if !m.seen && m.cfg.Inherited == nil && m.follows(r, group) {
+		m.service = unclean
+		m.abandon("left by an earlier process")
+	}
 	if group.Suspect != m.group.Suspect {
 		m.fenceAt, m.misses = 0, 0
 	}
 	m.rec, m.group, m.seen = r, group, true
+}
+
+// follows reports whether a former process ran under this kernel and may have left the service up:
+// nobody knows what became of it, so it is demoted, and what was held is given back. Of a group
+// under lease the ledger need not show it, because expiry clears a suspect whose service still runs.
+func (m *Machine) follows(r arbiter.Record, group arbiter.Group) bool {
+	former := r.Nodes[m.cfg.Self.Node].Boot
+	return group.Holder == m.cfg.Self || group.Suspect == m.cfg.Self ||
+		m.cfg.Protection == arbiter.ProtectLease && former.Kernel == m.cfg.Self.Kernel
 }
 
 // renew extends the lease by a committed renewal: only when we held this very epoch as of its
@@ -265,7 +272,7 @@ func (m *Machine) proposed(now time.Duration, e Proposed) []Action {
 	case arbiter.Report:
 		m.proof = nil
 	case arbiter.Release:
-		if !c.Dirty {
+		if !c.Dirty && c.Epoch == m.ours { // and not as the suspect of somebody else's epoch
 			return []Action{Farewell{c.Epoch}}
 		}
 	}

@@ -58,10 +58,8 @@ func (m *Machine) decide(now time.Duration) (Action, string) {
 	case m.mustRelease():
 		return nil, "releasing: " + m.lost(now)
 
-	case m.up && may && m.trouble != "":
-		return nil, "holding; " + m.trouble
 	case m.up && may:
-		return nil, "holding"
+		return nil, m.and("holding")
 
 	// Finish what a fence found, whoever holds the group by now: the target's power is a fact.
 	case m.proof != nil && m.intentIsOurs(m.proof.Suspect) && m.free2propose(now):
@@ -89,13 +87,13 @@ func (m *Machine) decide(now time.Duration) (Action, string) {
 	case !m.seen && m.cfg.Protection != arbiter.ProtectVRRP:
 		return nil, "waiting for the ledger"
 	case m.cfg.Protection == arbiter.ProtectVRRP:
-		return nil, m.trouble + "; trying again"
+		return nil, m.and("trying again")
 	case !m.rec.Current(m.cfg.Self):
 		return nil, "waiting until this boot is registered"
 	case m.group.Suspect.Node == m.cfg.Self.Node:
-		return nil, "this machine is the suspect; a peer takes the group once it is fenced. " + m.trouble
+		return nil, m.and("this machine is the suspect: its own release or a peer's take-over ends that")
 	case m.service != demoted:
-		return nil, "the service of an earlier epoch is not demoted yet. " + m.trouble
+		return nil, m.and("the service of an earlier epoch is not demoted yet")
 	}
 	return m.challenge(now)
 }
@@ -152,7 +150,7 @@ func (m *Machine) challenge(now time.Duration) (Action, string) {
 	at, ahead := m.takeable(now)
 	switch {
 	case now < m.takeAt:
-		return nil, m.trouble + "; leaving it to others for a while"
+		return nil, m.and("leaving it to others for a while")
 	case !g.Holder.IsZero() && now < m.silentAt():
 		return nil, fmt.Sprintf("%s holds it and renews", g.Holder.Node)
 	case g.Next != "" && g.Next != m.cfg.Self.Node && now < at:

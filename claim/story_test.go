@@ -200,9 +200,7 @@ func (s *story) begin(w []string) error {
 	}
 	s.machine = claim.New(s.cfg)
 	s.step(claim.Ticked{})
-	if s.ledger.Index > 1 {
-		s.see()
-	}
+	s.see()
 	return nil
 }
 
@@ -217,5 +215,6 @@ func (s *story) restart(w []string) error {
 	}
 	s.machine, s.pending, s.said = claim.New(cfg), nil, ""
 	s.step(claim.Ticked{})
+	s.see()
 	return nil
 }
