@@ -65,7 +65,7 @@ func Parse(name string, b []byte, o Options) (Config, error) {
 
 // decode has viper read the file, with the document as its decoder.
 func (d *document) decode(b []byte) Config {
-	v := viper.NewWithOptions(viper.WithDecoderRegistry(d), viper.KeyDelimiter("\x00"))
+	v := viper.NewWithOptions(viper.WithDecoderRegistry(d))
 	v.SetConfigType("yaml")
 	var c Config
 	if err := v.ReadConfig(bytes.NewReader(b)); err != nil {

@@ -1,15 +1,12 @@
 package config
 
-import (
-	"fmt"
-	"log/slog"
-)
+import "log/slog"
 
 const hidden = "***"
 
 // Secret is a text that never prints: not by fmt, not as JSON or YAML, not in a log. Only Reveal
-// gives it away. The text sits behind a pointer, so that even fmt's view of a private field, which
-// calls no method, shows an address. The zero Secret is the empty text.
+// gives it away. The text sits behind a pointer, so that fmt shows an address where it calls no
+// method: in a private field, and for verbs such as %d. The zero Secret is the empty text.
 type Secret struct{ text *string }
 
 // NewSecret hides a text.
@@ -25,9 +22,6 @@ func (s Secret) Reveal() string {
 
 // IsZero reports whether there is no text.
 func (s Secret) IsZero() bool { return s.Reveal() == "" }
-
-// Format prints stars, whatever the verb.
-func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, hidden) }
 
 func (s Secret) String() string               { return hidden }
 func (s Secret) GoString() string             { return hidden }

@@ -101,8 +101,7 @@ func nearest(word string, words []string) (string, bool) {
 	return best, best != ""
 }
 
-// distance counts the letters to insert, delete, replace or swap with their neighbour that
-// separate two words (optimal string alignment).
+// distance counts the letters to insert, delete or replace between two words (Levenshtein).
 func distance(a, b string) int {
 	if len(a) > 64 || len(b) > 64 {
 		return len(a) + len(b)
@@ -117,9 +116,6 @@ func distance(a, b string) int {
 				d[i][j] = d[i-1][j-1]
 			default:
 				d[i][j] = 1 + min(d[i-1][j], d[i][j-1], d[i-1][j-1])
-			}
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
 			}
 		}
 	}
