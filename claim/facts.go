@@ -178,14 +178,16 @@ func (m *Machine) lost(now time.Duration) string {
 		return "nobody holds it"
 	case !m.want:
 		return m.why
+	case m.dropped == m.group.Epoch:
+		return m.abandoned
 	case now >= m.heldTo-m.cfg.Margin:
 		return "the lease's deadline: no beat was agreed in time"
 	case m.group.Next != "" && m.group.Next != m.cfg.Self.Node:
 		return "it moves to " + m.group.Next
-	case m.trouble != "":
-		return m.trouble
+	case m.fencing && m.clear():
+		return "the suspect is harmless by now: " + string(m.group.Evidence)
 	}
-	return m.abandoned
+	return m.trouble
 }
 
 // and is a reason, with the last trouble there was, if any.

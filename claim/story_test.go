@@ -208,8 +208,9 @@ func (s *story) begin(w []string) error {
 func (s *story) restart(w []string) error {
 	cfg := s.cfg
 	if v := s.machine.View(); len(w) > 0 && w[0] == "keeping" {
-		if !v.Up {
-			return errors.New("nothing is up to keep")
+		if !v.Keeps {
+			s.say("nothing to keep")
+			return s.restart(nil)
 		}
 		cfg.Inherited = &claim.Inheritance{Epoch: v.Group.Epoch, Deadline: v.Deadline}
 	}

@@ -25,6 +25,9 @@ type View struct {
 	Deadline time.Duration // of the lease, if Group.Holder is this boot
 	Reason   string        // the rule that matched, in words
 	Fencing  bool
+	// Keeps says that a later process of this boot may go on where this one ends ([Inheritance]):
+	// the service is promoted, the addresses are up, and nothing of that is being given up.
+	Keeps bool
 }
 
 // View shows the machine as of its last step.
@@ -43,6 +46,7 @@ func (m *Machine) View() View {
 	if m.mine() {
 		v.Deadline = m.heldTo
 	}
+	v.Keeps = v.Role == Holder && m.service == promoted && !m.leaves() && m.dropped != m.group.Epoch
 	return v
 }
 

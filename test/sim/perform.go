@@ -27,7 +27,7 @@ func (g *group) step(e claim.Event) {
 		w.log("%s %s: -> %v", p.n.name, g.name, a)
 		g.perform(a)
 	}
-	p.n.saved[g.name] = saved{boot: p.boot, up: v.Role == claim.Holder, epoch: v.Group.Epoch, deadline: v.Deadline}
+	p.n.saved[g.name] = saved{boot: p.boot, keep: v.Keeps, epoch: v.Group.Epoch, deadline: v.Deadline}
 	g.arm()
 }
 

@@ -36,7 +36,7 @@ type group struct {
 // saved is a group's file in the run directory.
 type saved struct {
 	boot     arbiter.Boot
-	up       bool
+	keep     bool
 	epoch    uint64
 	deadline time.Duration
 }
@@ -91,7 +91,7 @@ func (p *Process) inheritance(name string) *claim.Inheritance {
 	n, plan := p.n, p.n.w.plan
 	f, now := n.saved[name], n.read()
 	late := now >= f.deadline-plan.Margin && !plan.Bug.InheritLate
-	if !f.up || f.boot != p.boot || late || f.deadline > now+plan.TTL {
+	if !f.keep || f.boot != p.boot || late || f.deadline > now+plan.TTL {
 		return nil
 	}
 	n.w.log("%s: inherits %s epoch %d", n.name, name, f.epoch)
