@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"time"
 )
 
 // Socket is the control socket's path in a run directory.
@@ -34,8 +35,14 @@ func NewClient(runDir string) *Client {
 // ErrNoDaemon is wrapped when nothing answers at the control socket.
 var ErrNoDaemon = errors.New("no solevip daemon answers")
 
+// statusTimeout bounds the wait for a status: a daemon that was frozen accepts connections and
+// answers none.
+const statusTimeout = 5 * time.Second
+
 // Status asks for the node's view.
 func (c *Client) Status(ctx context.Context) (Status, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, statusTimeout, fmt.Errorf("%w within %v at %s", ErrNoDaemon, statusTimeout, Socket(c.runDir)))
+	defer cancel()
 	return call[Status](ctx, c, http.MethodGet, "/v1/status", nil)
 }
 
@@ -55,21 +62,24 @@ func (c *Client) FenceConfirm(ctx context.Context, r ConfirmRequest) error {
 	return err
 }
 
-// Watch calls each with every changed Status until ctx ends or the daemon stops.
+// Watch calls each with every changed Status until ctx ends, which is no error, or the daemon does.
 func (c *Client) Watch(ctx context.Context, each func(Status) error) error {
 	resp, err := c.do(ctx, http.MethodGet, "/v1/watch", nil)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
+	if err := refusal(resp); err != nil {
+		return err
+	}
 	d := json.NewDecoder(resp.Body)
 	for {
 		var s Status
 		switch err := d.Decode(&s); {
-		case ctx.Err() != nil, errors.Is(err, io.EOF):
+		case ctx.Err() != nil:
 			return nil
-		case err != nil:
-			return fmt.Errorf("watch of %s: %w", c.runDir, err)
+		case err != nil: // the stream has no end of its own
+			return fmt.Errorf("%w any more at %s (%v)", ErrNoDaemon, Socket(c.runDir), err)
 		}
 		if err := each(s); err != nil {
 			return err
@@ -92,9 +102,24 @@ func (c *Client) do(ctx context.Context, method, path string, in any) (*http.Res
 	}
 	resp, err := c.http.Do(req)
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return nil, fmt.Errorf("%w at %s (%v)", ErrNoDaemon, Socket(c.runDir), op.Err)
+		return nil, fmt.Errorf("%w at %s (%w)", ErrNoDaemon, Socket(c.runDir), op.Err)
+	}
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	return resp, err
+}
+
+// refusal is the error that the daemon answered, or nil.
+func refusal(resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	e := &Error{}
+	if json.NewDecoder(resp.Body).Decode(e) != nil || e.What == "" {
+		e = &Error{What: "the daemon answered " + resp.Status}
+	}
+	return e
 }
 
 func call[T any](ctx context.Context, c *Client, method, path string, in any) (T, error) {
@@ -104,12 +129,8 @@ func call[T any](ctx context.Context, c *Client, method, path string, in any) (T
 		return out, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		e := &Error{}
-		if json.NewDecoder(resp.Body).Decode(e) != nil || e.What == "" {
-			e = &Error{What: "the daemon answered " + resp.Status}
-		}
-		return out, e
+	if err := refusal(resp); err != nil {
+		return out, err
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
 		return out, fmt.Errorf("answer of the daemon: %w", err)

@@ -12,9 +12,9 @@ import (
 type Node interface {
 	// Status is the newest view.
 	Status(ctx context.Context) (Status, error)
-	// Changes sends a Status whenever one differs from the last in more than ages and deadlines,
-	// beginning with the present one, until ctx ends.
-	Changes(ctx context.Context) <-chan Status
+	// Watch hands each a Status whenever one differs from the last in more than ages and deadlines,
+	// beginning with the present one, until ctx or the node ends, or each fails.
+	Watch(ctx context.Context, each func(Status) error) error
 	// Switchover moves a group and returns when the new holder has it.
 	Switchover(ctx context.Context, r SwitchoverRequest) (SwitchoverAnswer, error)
 	// FenceTest asks every fence device of a node for its power; it never shoots.
@@ -94,9 +94,12 @@ func watch(w http.ResponseWriter, r *http.Request, n Node) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	flush := http.NewResponseController(w)
 	enc := json.NewEncoder(w)
-	for s := range n.Changes(r.Context()) {
-		if enc.Encode(s) != nil || flush.Flush() != nil {
-			return
-		}
+	told := false
+	err := n.Watch(r.Context(), func(s Status) error {
+		told = true
+		return errors.Join(enc.Encode(s), flush.Flush())
+	})
+	if !told && err != nil { // else the stream's end says it all
+		answer(w, nil, err)
 	}
 }

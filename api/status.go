@@ -7,6 +7,8 @@
 // new ones may come.
 package api
 
+import "slices"
+
 // Status is a node's view of its cluster.
 type Status struct {
 	Node     string    `json:"node"`
@@ -53,6 +55,10 @@ type Group struct {
 // Held reports whether some node holds the group with nobody suspected.
 func (g Group) Held() bool { return g.Holder != "" && g.Suspect == "" }
 
+// unknown reports whether this node can't know the holder: it hears no adverts of the group, and
+// nothing else says who holds it.
+func (g Group) unknown() bool { return g.Protection == "vrrp" && g.Role == "arbiter" }
+
 // Fence is one attempt to prove a boot dead.
 type Fence struct {
 	Target   string `json:"target"`
@@ -70,26 +76,32 @@ type Fence struct {
 // Exit codes of `solevip status`, by what they say.
 const (
 	ExitHeld     = 0 // every group is held
-	ExitCantTell = 1 // no daemon or no quorum
+	ExitCantTell = 1 // no daemon, no quorum, or no way to know
 	ExitNotHeld  = 2 // some group isn't held
 	ExitUsage    = 3
 )
 
 // ExitCode is the exit code that a status stands for.
 func (s Status) ExitCode() int {
-	protected := false
-	for _, g := range s.Groups {
-		protected = protected || g.Protection != "vrrp"
-	}
-	if protected && !s.Quorum {
+	if s.Protected() && !s.Quorum {
 		return ExitCantTell
 	}
+	code := ExitHeld
 	for _, g := range s.Groups {
-		if !g.Held() {
+		switch {
+		case g.Held():
+		case g.unknown():
+			code = ExitCantTell
+		default:
 			return ExitNotHeld
 		}
 	}
-	return ExitHeld
+	return code
+}
+
+// Protected reports whether any group is in the ledger.
+func (s Status) Protected() bool {
+	return slices.ContainsFunc(s.Groups, func(g Group) bool { return g.Protection != "vrrp" })
 }
 
 // SwitchoverRequest asks that a group move.

@@ -20,24 +20,32 @@ type Daemon struct {
 	o     Options
 	log   *slog.Logger
 	inbox chan func(now time.Duration)
-	// tasks are the goroutines that Run waits for; life ends them.
+	// tasks are the goroutines that Run waits for; life ends them. Only Run and the loop start
+	// tasks, so none begins while Run waits.
 	tasks sync.WaitGroup
 	life  context.Context
+	end   context.CancelFunc
+	files *fileWriter // nil without a run directory
 
 	// Everything below belongs to the loop.
-	session  *claim.Session // nil without a ledger
-	pulses   map[string]pulse
-	groups   []*group
-	byName   map[string]*group
-	routers  map[routerKey]*router
-	kernel   *kernelWorker
+	session *claim.Session // nil without a ledger
+	pulses  map[string]pulse
+	groups  []*group
+	byName  map[string]*group
+	routers map[routerKey]*router
+	// kernel does what is asked of the kernel, and announcer what is told to neighbours: a burst to
+	// a thousand addresses must not delay an Unbind. Both are nil on an arbiter.
+	kernel, announcer *kernelWorker
+
 	looking  bool // a Read of the ledger is under way
 	stopping bool
 	stopBy   time.Duration
 	paths    map[string]pathHealth
 	alarms   []alarm
 	watchers map[chan struct{}]bool
-	ended    string // the session's end, once told
+	ended    string       // the session's end, once told
+	health   LedgerStatus // as of lookedAt
+	lookedAt time.Duration
 
 	record             arbiter.Record // the newest that came
 	known, undelivered bool           // one came; the machines have not seen it
@@ -75,6 +83,10 @@ func New(o Options) (*Daemon, error) {
 		paths:    map[string]pathHealth{},
 		watchers: map[chan struct{}]bool{},
 	}
+	d.life, d.end = context.WithCancel(context.Background())
+	if o.RunDir != "" {
+		d.files = newFileWriter(o.RunDir, d.log)
+	}
 	if o.Ledger != nil {
 		d.session = claim.NewSession(o.Boot, o.TTL, o.Margin)
 	}
@@ -90,18 +102,27 @@ func New(o Options) (*Daemon, error) {
 
 // Run works until ctx ends and everything is handed over, or until something fails that leaves
 // nothing to do. It waits for every goroutine that it started.
-func (d *Daemon) Run(ctx context.Context) error {
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	d.life = life
+func (d *Daemon) Run(ctx context.Context) (err error) {
+	d.letGoOnPanic(func() { err = d.work(ctx) })
+	return err
+}
+
+func (d *Daemon) work(ctx context.Context) error {
 	defer d.tasks.Wait()
-	defer end()
+	defer d.end()
 	if d.o.Kernel != nil {
-		if err := d.o.Kernel.Sweep(d.inherited()); err != nil {
+		kept, err := d.o.Kernel.Sweep(d.inherited())
+		if err != nil {
 			return fmt.Errorf("sweep of leftovers: %w", err)
 		}
-		d.kernel = newKernelWorker(d.o.Kernel, d.log)
+		d.keepOnly(kept)
+		d.kernel, d.announcer = newKernelWorker(d.o.Kernel, d.log), newKernelWorker(d.o.Kernel, d.log)
 		d.task(d.kernel.run)
+		d.task(d.announcer.run)
 		d.task(d.reconcile)
+	}
+	if d.files != nil {
+		d.task(d.files.run)
 	}
 	if d.o.Ledger != nil {
 		d.task(d.follow)
@@ -111,12 +132,43 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	d.task(d.checkPaths)
 	d.start(d.o.Clock())
-	return d.loop(ctx)
+	if d.o.Ready != nil {
+		d.o.Ready()
+	}
+	d.loop(ctx)
+	return d.finish()
 }
 
 // task runs f beside the loop; Run waits for it.
 func (d *Daemon) task(f func(context.Context)) {
-	d.tasks.Go(func() { f(d.life) })
+	d.tasks.Go(func() { d.letGoOnPanic(func() { f(d.life) }) })
+}
+
+// letGoOnPanic runs f. When f panics an invariant is broken, and nothing that this process
+// believes may keep an address up: all of them go down before the process does.
+func (d *Daemon) letGoOnPanic(f func()) {
+	fine := false
+	defer func() { // without recover, so that the panic's own stack is what is printed
+		if fine || d.o.Kernel == nil {
+			return
+		}
+		if err := d.o.Kernel.Unbind(d.memberOf()...); err != nil {
+			d.log.Error("addresses not taken down after a panic; the kernel does when the permit ends", "error", err)
+		}
+	}()
+	f()
+	fine = true
+}
+
+// memberOf names the groups that this node may hold.
+func (d *Daemon) memberOf() []string {
+	var out []string
+	for _, g := range d.groups {
+		if g.o.Member {
+			out = append(out, g.o.Name)
+		}
+	}
+	return out
 }
 
 // post hands f to the loop. It reports whether the loop will run it.
@@ -136,7 +188,7 @@ var errStopped = errors.New("the daemon is stopping")
 func ask[T any](ctx context.Context, d *Daemon, f func(now time.Duration) T) (T, error) {
 	out := make(chan T, 1)
 	var zero T
-	if d.life == nil || !d.post(func(now time.Duration) { out <- f(now) }) {
+	if !d.post(func(now time.Duration) { out <- f(now) }) {
 		return zero, errStopped
 	}
 	select {
@@ -156,6 +208,9 @@ func (d *Daemon) follow(ctx context.Context) {
 			return
 		}
 	}
+	if ctx.Err() == nil {
+		d.log.Error("the ledger pushes no records any more")
+	}
 }
 
 // listen hands a link's adverts to the loop.
@@ -167,8 +222,8 @@ func (d *Daemon) listen(ctx context.Context, link Link) {
 			}
 		})
 	})
-	if err != nil && ctx.Err() == nil {
-		d.log.Error("adverts are not heard any more", "error", err)
+	if ctx.Err() == nil {
+		d.post(func(now time.Duration) { d.deaf(now, link, err) })
 	}
 }
 

@@ -19,7 +19,14 @@ type group struct {
 	routers []*router
 	wake    time.Duration
 
+	// A step may cause events of its own group (a virtual router's wish). They wait here until it
+	// has been performed, so that actions are performed in the order in which they were decided.
+	stepping bool
+	events   []claim.Event
+
 	told       claim.View // what the log and the file were last told
+	decided    string     // the decision that was logged last
+	refused    string     // the refusal, or lost proposal, that was logged last
 	announceAt time.Duration
 	second     bool // the next announcement is the second burst
 	stopHook   context.CancelCauseFunc
@@ -35,6 +42,7 @@ type router struct {
 	fsm   *vrrp.Machine
 	link  Link
 	wake  time.Duration
+	wants bool // to be active: from Want to Unwant
 }
 
 func (d *Daemon) addGroup(now time.Duration, o Group) {
@@ -42,10 +50,7 @@ func (d *Daemon) addGroup(now time.Duration, o Group) {
 	if o.Member {
 		g.in = d.inheritance(now, o)
 	}
-	g.machine = claim.New(claim.Config{
-		Group: o.Name, Self: d.o.Boot, Protection: o.Protection, TTL: d.o.TTL, Margin: d.o.Margin,
-		Outrank: outrank(o.Priority, d.o.Node), Inherited: g.in,
-	})
+	g.machine = d.newMachine(g)
 	if o.Member {
 		for _, in := range o.Instances {
 			r := &router{group: g, fsm: vrrp.NewMachine(in.Router), link: in.Link, wake: never}
@@ -57,6 +62,13 @@ func (d *Daemon) addGroup(now time.Duration, o Group) {
 	}
 	d.groups = append(d.groups, g)
 	d.byName[o.Name] = g
+}
+
+func (d *Daemon) newMachine(g *group) *claim.Machine {
+	return claim.New(claim.Config{
+		Group: g.o.Name, Self: d.o.Boot, Protection: g.o.Protection, TTL: d.o.TTL, Margin: d.o.Margin,
+		Outrank: outrank(g.o.Priority, d.o.Node), Inherited: g.in,
+	})
 }
 
 // outrank names the members with a higher priority than self; equal ones are ordered by name.
@@ -76,9 +88,19 @@ func (d *Daemon) step(now time.Duration, g *group, e claim.Event) {
 	if !g.o.Member {
 		return
 	}
-	for _, a := range g.machine.Step(now, e) {
-		d.perform(now, g, a)
+	g.events = append(g.events, e)
+	if g.stepping {
+		return
 	}
+	g.stepping = true
+	for len(g.events) > 0 {
+		e := g.events[0]
+		g.events = g.events[1:]
+		for _, a := range g.machine.Step(now, e) {
+			d.perform(now, g, a)
+		}
+	}
+	g.stepping = false
 	g.wake = never
 	if at, ok := g.machine.Wake(); ok {
 		g.wake = at
@@ -104,17 +126,11 @@ func (d *Daemon) tell(g *group) {
 
 // perform does what a group's machine decided.
 func (d *Daemon) perform(now time.Duration, g *group, a claim.Action) {
-	level := d.log.Info
-	if b, ok := a.(claim.Bind); ok && g.told.Up && b.Permit.Valid(now) {
-		level = d.log.Debug // an extension, at every beat
-	}
-	level("decided", "group", g.o.Name, "action", fmt.Sprint(a), "epoch", g.machine.View().Group.Epoch)
+	d.logDecision(now, g, a)
 	switch a := a.(type) {
 	case claim.Propose:
 		d.propose(a.Command, func(now time.Duration, p claim.Proposed) {
-			if p.Err != nil {
-				d.log.Info("not agreed", "group", g.o.Name, "command", p.Command.String(), "error", p.Err)
-			}
+			d.logRefusal(g, p)
 			d.step(now, g, p)
 		})
 	case claim.Fence:
@@ -149,6 +165,51 @@ func (d *Daemon) perform(now time.Duration, g *group, a claim.Action) {
 	}
 }
 
+// logDecision logs an action: once, however often it is tried.
+func (d *Daemon) logDecision(now time.Duration, g *group, a claim.Action) {
+	text, level := describe(now, a), d.log.Info
+	_, bind := a.(claim.Bind)
+	if extension := bind && g.told.Up; extension || text == g.decided {
+		level = d.log.Debug
+	}
+	if !bind {
+		g.decided = text
+	}
+	level("decided", "group", g.o.Name, "action", text, "epoch", g.machine.View().Group.Epoch)
+}
+
+// describe is an action in words. A permit's end is a reading of this node's clock, which says
+// nothing to people, so they are told how long it lasts.
+func describe(now time.Duration, a claim.Action) string {
+	lasts := func(verb string, p claim.Permit) string {
+		return fmt.Sprintf("%s: permit %s epoch %d for %v", verb, p.Group(), p.Epoch(), (p.Until() - now).Round(time.Millisecond))
+	}
+	switch a := a.(type) {
+	case claim.Promote:
+		return lasts("promote", a.Permit)
+	case claim.Bind:
+		return lasts("bind", a.Permit)
+	case claim.Announce:
+		return lasts("announce", a.Permit)
+	}
+	return fmt.Sprint(a)
+}
+
+// logRefusal logs what was not agreed: once, however often it is tried.
+func (d *Daemon) logRefusal(g *group, p claim.Proposed) {
+	text := ""
+	if p.Err != nil {
+		text = p.Command.String() + ": " + p.Err.Error()
+	}
+	level := d.log.Info
+	if text == "" || text == g.refused {
+		level = d.log.Debug
+	}
+	if g.refused = text; text != "" {
+		level("not agreed", "group", g.o.Name, "command", p.Command.String(), "error", p.Err)
+	}
+}
+
 // active tells the virtual routers that the addresses are up here.
 func (d *Daemon) active(now time.Duration, g *group) {
 	for _, r := range g.routers {
@@ -170,7 +231,7 @@ func (d *Daemon) quiet(now time.Duration, g *group) {
 
 // announce sends the first burst and plans the second.
 func (d *Daemon) announce(now time.Duration, g *group) {
-	d.kernel.announce(g.o.Name, max(g.o.Announce.Repeat, 1))
+	d.announcer.announce(g.o.Name, max(g.o.Announce.Repeat, 1))
 	g.announceAt, g.second = never, false
 	if g.o.Announce.Delay > 0 {
 		g.announceAt, g.second = now+g.o.Announce.Delay, true
@@ -185,7 +246,7 @@ func (d *Daemon) announceAgain(now time.Duration, g *group) {
 	if g.second {
 		repeat = max(g.o.Announce.Repeat, 1)
 	}
-	d.kernel.announce(g.o.Name, repeat)
+	d.announcer.announce(g.o.Name, repeat)
 	g.announceAt, g.second = never, false
 	if g.o.Announce.Refresh > 0 {
 		g.announceAt = now + g.o.Announce.Refresh

@@ -19,6 +19,8 @@ type kernelWorker struct {
 
 	mu    sync.Mutex
 	queue []kernelJob
+
+	ended chan struct{} // closed when run is done
 }
 
 // kernelJob is one thing to do to one group.
@@ -40,7 +42,7 @@ const (
 )
 
 func newKernelWorker(k Kernel, log *slog.Logger) *kernelWorker {
-	return &kernelWorker{kernel: k, log: log, wake: make(chan struct{}, 1)}
+	return &kernelWorker{kernel: k, log: log, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
 func (w *kernelWorker) add(j kernelJob) {
@@ -69,14 +71,16 @@ func (w *kernelWorker) reconcile() {
 	w.add(kernelJob{kind: reconcileJob, done: func(error) {}})
 }
 
-// run works until ctx ends, and finishes what was asked by then.
+// run works until ctx ends. What was asked for by then and not begun is left: [Daemon.finish] takes
+// down what is still up, and nothing may come up after it.
 func (w *kernelWorker) run(ctx context.Context) {
-	for {
+	defer close(w.ended)
+	for ctx.Err() == nil {
 		w.mu.Lock()
 		jobs := w.queue
 		w.queue = nil
 		w.mu.Unlock()
-		for len(jobs) > 0 {
+		for len(jobs) > 0 && ctx.Err() == nil {
 			n := slices.IndexFunc(jobs, func(j kernelJob) bool { return j.kind != jobs[0].kind })
 			if n < 0 {
 				n = len(jobs)
@@ -87,7 +91,6 @@ func (w *kernelWorker) run(ctx context.Context) {
 		select {
 		case <-w.wake:
 		case <-ctx.Done():
-			return
 		}
 	}
 }

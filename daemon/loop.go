@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,7 +14,7 @@ import (
 
 // loop is the one goroutine that owns the machines. What it was told comes first, then the newest
 // record, then what time alone brings.
-func (d *Daemon) loop(ctx context.Context) error {
+func (d *Daemon) loop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	stop := ctx.Done()
@@ -31,7 +32,7 @@ func (d *Daemon) loop(ctx context.Context) error {
 		d.deliver(now)
 		d.tick(now)
 		if d.stopping && (d.idle() || now >= d.stopBy) {
-			return d.finish()
+			return
 		}
 		timer.Reset(d.untilNext(now))
 	}
@@ -85,6 +86,9 @@ func (d *Daemon) tick(now time.Duration) {
 			d.stepSession(now, claim.Ticked{})
 		}
 	}
+	if now >= d.lookedAt+lookPause {
+		d.lookAround(now)
+	}
 	for _, g := range d.groups {
 		if now >= g.wake {
 			d.step(now, g, claim.Ticked{})
@@ -100,12 +104,34 @@ func (d *Daemon) tick(now time.Duration) {
 	}
 }
 
+// lookPause is how often the loop looks at what changes without telling it.
+const lookPause = time.Second
+
+// lookAround notices that the ledger was lost or came back, and that alarms have ended.
+func (d *Daemon) lookAround(now time.Duration) {
+	d.lookedAt = now
+	if d.o.Ledger != nil {
+		was := d.health
+		d.health = d.o.Ledger.Status()
+		switch is := d.health; {
+		case was.Quorum && !is.Quorum:
+			d.log.Warn("no quorum: nothing is claimed, and what is held ends at its deadline", "problem", is.Problem)
+		case is.Quorum && (!was.Quorum || was.Leader != is.Leader):
+			d.log.Info("quorum", "leader", is.Leader)
+		}
+	}
+	d.changed()
+}
+
 // never is a wake-up that does not come.
 const never = time.Duration(1<<63 - 1)
 
 // untilNext is how long the loop may sleep.
 func (d *Daemon) untilNext(now time.Duration) time.Duration {
-	next := now + time.Second
+	next := now + lookPause
+	if d.stopping {
+		next = min(next, d.stopBy)
+	}
 	if d.session != nil {
 		if at, ok := d.session.Wake(); ok {
 			next = min(next, at)
@@ -220,6 +246,7 @@ func (d *Daemon) start(now time.Duration) {
 		if g.in != nil {
 			d.log.Info("keeps what an earlier process of this boot had up", "group", g.o.Name, "epoch", g.in.Epoch)
 			d.active(now, g)
+			d.wantAsBefore(now, g)
 		}
 		d.step(now, g, claim.Ticked{})
 	}
@@ -247,18 +274,21 @@ func (d *Daemon) idle() bool {
 	return !slices.ContainsFunc(d.groups, func(g *group) bool { return g.o.Member && !g.machine.Idle() })
 }
 
-// finish ends the loop. What could not be handed over is said.
+// finish takes down what could not be handed over in time, and says so. The kernel's worker has
+// ended by then, so that nothing comes up again.
 func (d *Daemon) finish() error {
+	d.end()
+	var errs []error
 	for _, g := range d.groups {
-		if v := g.machine.View(); g.o.Member && !g.machine.Idle() {
-			d.log.Warn("ended before the group was handed over", "group", g.o.Name, "reason", v.Reason)
-			if d.o.Kernel != nil {
-				if err := d.o.Kernel.Unbind(g.o.Name); err != nil {
-					return fmt.Errorf("unbind of %s at the end: %w", g.o.Name, err)
-				}
-			}
+		if !g.o.Member || g.machine.Idle() {
+			continue
+		}
+		d.log.Warn("ended before the group was handed over", "group", g.o.Name, "reason", g.machine.View().Reason)
+		<-d.kernel.ended
+		if err := d.o.Kernel.Unbind(g.o.Name); err != nil {
+			errs = append(errs, fmt.Errorf("unbind of %s at the end: %w", g.o.Name, err))
 		}
 	}
 	d.log.Info("stopped")
-	return nil
+	return errors.Join(errs...)
 }

@@ -43,8 +43,9 @@ type LedgerStatus struct {
 
 // Kernel holds the addresses, as package vip does.
 type Kernel interface {
-	// Sweep removes what an earlier life left over, except for the groups in keep.
-	Sweep(keep []string) error
+	// Sweep removes what an earlier life left over, except for the groups in keep whose addresses
+	// are up: those it names in kept.
+	Sweep(keep []string) (kept []string, err error)
 	// Bind brings the addresses of the permits' groups up, or extends them.
 	Bind(permits ...claim.Permit) error
 	// Unbind takes the addresses of groups down; it is never too late and never too often.
@@ -83,6 +84,7 @@ type Options struct {
 	Hook func(ctx context.Context, h hook.Hook, stage string, f hook.Facts) error
 	// Reachable says whether something answers at a node's cluster port: evidence of life.
 	Reachable func(ctx context.Context, node string) bool
+	Ready     func()   // called once, when leftovers are swept and the work begins; may be nil
 	Warnings  []string // of the configuration, shown in the status
 	Log       *slog.Logger
 }
@@ -92,6 +94,8 @@ type Node struct {
 	Name    string
 	Arbiter bool
 	Address netip.Addr // invalid when no group is protected and none was given
+	// Adverts are further addresses that its adverts are known to come from.
+	Adverts []netip.Addr
 }
 
 // Group is the addresses and hooks that move together, as this node takes part in them.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -35,8 +36,7 @@ func (d *Daemon) checkPaths(ctx context.Context) {
 			if plan == nil || n.Name == d.o.Node {
 				continue
 			}
-			h := summary(fence.Check(ctx, plan, d.lookOnly(n.Name)))
-			d.post(func(time.Duration) { d.notePath(n.Name, h) })
+			d.noteChecks(n.Name, fence.Check(ctx, plan, d.lookOnly(n.Name)))
 		}
 		select {
 		case <-tick.C:
@@ -68,6 +68,15 @@ func summary(checks []fence.Health) pathHealth {
 		out.text = text
 	}
 	return out
+}
+
+// noteChecks keeps what a check found, unless a fence took the devices away from it: then the
+// fence's own result says more.
+func (d *Daemon) noteChecks(node string, checks []fence.Health) {
+	if slices.ContainsFunc(checks, func(h fence.Health) bool { return errors.Is(h.Err, fence.ErrBusy) }) || d.life.Err() != nil {
+		return
+	}
+	d.post(func(time.Duration) { d.notePath(node, summary(checks)) })
 }
 
 func (d *Daemon) notePath(node string, h pathHealth) {
@@ -114,12 +123,17 @@ func (d *Daemon) unprotected() []string {
 // FenceTest asks a node's devices now; it never shoots.
 func (d *Daemon) FenceTest(ctx context.Context, node string) ([]api.DeviceCheck, error) {
 	plan := d.o.Fencing[node]
-	if plan == nil {
+	switch {
+	case d.o.Arbiter:
+		return nil, &api.Error{What: d.o.Node + " only votes and fences nobody", Hint: "ask on a member"}
+	case node == d.o.Node:
+		return nil, &api.Error{What: d.o.Node + " does not fence itself", Hint: "ask on another member"}
+	case plan == nil:
 		return nil, &api.Error{What: fmt.Sprintf("no fence device is configured for %q", node), Hint: "the file lists them under fencing, by node"}
 	}
 	checks := fence.Check(ctx, plan, d.lookOnly(node))
-	if !slices.ContainsFunc(checks, func(h fence.Health) bool { return h.Err == fence.ErrBusy }) {
-		d.post(func(time.Duration) { d.notePath(node, summary(checks)) })
+	if ctx.Err() == nil { // else the operator went away, and the devices did not fail
+		d.noteChecks(node, checks)
 	}
 	out := []api.DeviceCheck{}
 	for _, h := range checks {

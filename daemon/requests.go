@@ -37,15 +37,20 @@ func (d *Daemon) Switchover(ctx context.Context, req api.SwitchoverRequest) (api
 		return api.SwitchoverAnswer{}, err
 	}
 	began := time.Now()
-	r, err := d.o.Ledger.Propose(ctx, arbiter.Move{Node: d.o.Node, Group: req.Group, Epoch: p.from.Epoch, To: p.to})
-	if err != nil {
-		return api.SwitchoverAnswer{}, &api.Error{What: fmt.Sprintf("the ledger did not agree: %v", err), Hint: "see solevip status, and try again"}
+	move := arbiter.Move{Node: d.o.Node, Group: req.Group, Epoch: p.from.Epoch, To: p.to}
+	if err := d.agree(ctx, move); err != nil {
+		if arbiter.RefusedAs(err) == "" { // it may yet be agreed
+			d.takeBack(req.Group, p.from.Epoch)
+		}
+		return api.SwitchoverAnswer{}, disagreement(err)
 	}
-	d.post(func(time.Duration) { d.learn(r) })
 	g, err := d.waitMoved(ctx, req.Group, p.from.Epoch, p.limit)
 	if err != nil {
 		d.takeBack(req.Group, p.from.Epoch)
-		return api.SwitchoverAnswer{}, err
+		return api.SwitchoverAnswer{}, &api.Error{
+			What: fmt.Sprintf("the switchover of %s to %s was not done: %v", req.Group, p.to, err),
+			Hint: "see the reasons in solevip status on both nodes; the request is being taken back",
+		}
 	}
 	answer := api.SwitchoverAnswer{
 		Group: req.Group, From: p.from.Holder.Node, To: g.Holder.Node, Epoch: g.Epoch, TookMS: time.Since(began).Milliseconds(),
@@ -54,6 +59,30 @@ func (d *Daemon) Switchover(ctx context.Context, req api.SwitchoverRequest) (api
 		return answer, &api.Error{What: fmt.Sprintf("%s did not take %s; %s holds it", p.to, req.Group, g.Holder.Node), Hint: "its log says why: a failed promote hook, most likely"}
 	}
 	return answer, nil
+}
+
+// agree proposes an operator's command, and waits no longer than a lease lasts.
+func (d *Daemon) agree(ctx context.Context, c arbiter.Command) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, d.o.TTL, fmt.Errorf("the ledger did not answer within %v", d.o.TTL))
+	defer cancel()
+	stop := context.AfterFunc(d.life, cancel)
+	defer stop()
+	r, err := d.o.Ledger.Propose(ctx, stamp(c))
+	if err == nil {
+		d.post(func(time.Duration) { d.learn(r) })
+	}
+	return err
+}
+
+// disagreement is a command's failure for an operator. What was not refused may have been agreed.
+func disagreement(err error) error {
+	if refused, ok := errors.AsType[*arbiter.Refusal](err); ok {
+		return &api.Error{What: "the ledger refused: " + refused.Detail, Hint: "look again with solevip status"}
+	}
+	return &api.Error{
+		What: fmt.Sprintf("the ledger gave no answer, so the outcome is unknown: %v", err),
+		Hint: "solevip status shows what came of it; without a quorum nothing can be agreed",
+	}
 }
 
 // target is the node that a switchover goes to: the named one, or the fittest other member.
@@ -112,23 +141,21 @@ func (d *Daemon) waitMoved(ctx context.Context, group string, epoch uint64, limi
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return g, &api.Error{
-				What: fmt.Sprintf("the switchover of %s is %v", group, context.Cause(ctx)),
-				Hint: "see the reasons in solevip status on both nodes; the request was taken back",
-			}
+			return g, context.Cause(ctx)
 		}
 	}
 }
 
-// takeBack withdraws a move that did not happen, so that it doesn't happen later by surprise.
+// takeBack withdraws a move that did not happen, so that it doesn't happen later by surprise. It
+// goes on when the operator has gone.
 func (d *Daemon) takeBack(group string, epoch uint64) {
-	d.task(func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, d.o.TTL)
-		defer cancel()
-		_, err := d.o.Ledger.Propose(ctx, arbiter.Move{Node: d.o.Node, Group: group, Epoch: epoch})
-		if err != nil && arbiter.RefusedAs(err) == "" {
-			d.log.Warn("the switchover's request could not be taken back", "group", group, "error", err)
-		}
+	back := arbiter.Move{Node: d.o.Node, Group: group, Epoch: epoch}
+	d.post(func(time.Duration) { // tasks start in the loop
+		d.task(func(ctx context.Context) {
+			if err := d.agree(ctx, back); err != nil && arbiter.RefusedAs(err) == "" {
+				d.log.Warn("the switchover's request could not be taken back", "group", group, "error", err)
+			}
+		})
 	})
 }
 
@@ -143,20 +170,15 @@ func (d *Daemon) FenceConfirm(ctx context.Context, req api.ConfirmRequest) error
 		return err
 	}
 	if d.o.Reachable != nil && d.o.Reachable(ctx, req.Node) {
-		return alive(req.Node, "its daemon answers at the cluster port")
+		return alive(req.Node, "its machine answers at the cluster port")
 	}
-	r, err := d.o.Ledger.Propose(ctx, stamp(arbiter.Attest{
+	err = d.agree(ctx, arbiter.Attest{
 		Node: d.o.Node, Target: target, Seen: sight, Operator: req.Operator, Reason: req.Reason,
-	}))
+	})
 	if err != nil {
-		var refused *arbiter.Refusal
-		if errors.As(err, &refused) {
-			return &api.Error{What: refused.Detail, Hint: "look again with solevip status"}
-		}
-		return &api.Error{What: fmt.Sprintf("the ledger did not agree: %v", err), Hint: "without a quorum nothing can be confirmed"}
+		return disagreement(err)
 	}
 	d.log.Warn("an operator attested that a boot is dead", "node", req.Node, "boot", target.String(), "operator", req.Operator, "reason", req.Reason)
-	d.post(func(time.Duration) { d.learn(r) })
 	return nil
 }
 
@@ -177,12 +199,8 @@ func (d *Daemon) looksDead(ctx context.Context, node string) (arbiter.Boot, uint
 		case now < p.at+takeover:
 			return answer{err: alive(node, fmt.Sprintf("its beat was seen %d ms ago; %v of silence are needed", (now-p.at).Milliseconds(), takeover))}
 		}
-		for _, g := range d.groups {
-			for _, r := range g.routers {
-				if h, at, ok := r.fsm.Last(); ok && d.nameOf(h) == node && now < at+takeover {
-					return answer{err: alive(node, fmt.Sprintf("its advert for %s was heard %d ms ago", g.o.Name, (now-at).Milliseconds()))}
-				}
-			}
+		if sign := d.advertOf(now, node); sign != "" {
+			return answer{err: alive(node, sign)}
 		}
 		return answer{boot: d.suspectOf(node, n.Boot), beat: n.Beat}
 	})
@@ -190,6 +208,29 @@ func (d *Daemon) looksDead(ctx context.Context, node string) (arbiter.Boot, uint
 		err = a.err
 	}
 	return a.boot, a.beat, err
+}
+
+// advertOf tells of an advert heard lately that a node sent, or may have sent: where it is a group's
+// holder or suspect, one for that group from an address that no other node is known by.
+func (d *Daemon) advertOf(now time.Duration, node string) string {
+	for _, g := range d.groups {
+		in := d.record.Groups[g.o.Name]
+		involved := in.Holder.Node == node || in.Suspect.Node == node
+		for _, r := range g.routers {
+			h, at, ok := r.fsm.Last()
+			if !ok || now >= at+claim.Takeover(d.o.TTL, d.o.Margin) {
+				continue
+			}
+			ago := fmt.Sprintf("was heard from %v %d ms ago", h.From, (now - at).Milliseconds())
+			switch name := d.nameOf(h); {
+			case name == node:
+				return fmt.Sprintf("its advert for %s %s", g.o.Name, ago)
+			case involved && name == h.From.String():
+				return fmt.Sprintf("an advert for %s, which it had, %s: find out who sends them, and stop it", g.o.Name, ago)
+			}
+		}
+	}
+	return ""
 }
 
 // suspectOf is the boot of a node that somebody waits for, or else its newest.

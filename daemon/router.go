@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/solevip/solevip/arbiter"
@@ -22,7 +23,7 @@ func (d *Daemon) heard(now time.Duration, r *router, h vrrp.Heard) {
 // nameOf is the node that an advert comes from, or its address when it is no node of ours.
 func (d *Daemon) nameOf(h vrrp.Heard) string {
 	for _, n := range d.o.Nodes {
-		if n.Address.IsValid() && n.Address == h.From {
+		if n.Address.IsValid() && n.Address == h.From || slices.Contains(n.Adverts, h.From) {
 			return n.Name
 		}
 	}
@@ -44,9 +45,9 @@ func (d *Daemon) route(now time.Duration, r *router, e vrrp.Event) {
 				d.log.Warn("advert not sent", "group", g.o.Name, "error", err)
 			}
 		case vrrp.Want:
-			d.wanted(now, g, true, a.Why)
+			d.wanted(now, r, true, a.Why)
 		case vrrp.Unwant:
-			d.wanted(now, g, false, a.Why)
+			d.wanted(now, r, false, a.Why)
 		case vrrp.Alarm:
 			d.alarm(fmt.Sprintf("group %s: %s", g.o.Name, a.Text))
 		default:
@@ -55,25 +56,59 @@ func (d *Daemon) route(now time.Duration, r *router, e vrrp.Event) {
 	}
 }
 
-// wanted passes a virtual router's wish on. Without a ledger it decides; in a protected group it is
-// a hint to look at the ledger, and grants nothing.
-func (d *Daemon) wanted(now time.Duration, g *group, up bool, why string) {
-	if g.o.Protection == arbiter.ProtectVRRP {
+// wanted passes a virtual router's wish on. Without a ledger it decides: the group's addresses move
+// together, so all of its virtual routers must want it. In a protected group a wish is a hint to
+// look at the ledger, and grants nothing.
+func (d *Daemon) wanted(now time.Duration, r *router, up bool, why string) {
+	g := r.group
+	r.wants = up
+	if g.o.Protection != arbiter.ProtectVRRP {
 		if up {
-			g.active = ""
+			d.log.Info("asks the ledger", "group", g.o.Name, "reason", why)
+			d.look()
 		}
-		d.step(now, g, claim.Wanted{Up: up && !d.stopping, Why: why})
 		return
 	}
 	if up {
-		d.log.Info("asks the ledger", "group", g.o.Name, "reason", why)
-		d.look()
+		g.active = ""
+	}
+	if i := slices.IndexFunc(g.routers, func(r *router) bool { return !r.wants }); up && i >= 0 {
+		up, why = false, fmt.Sprintf("%s; but not so for virtual router %d: %s", why, g.o.Instances[i].Router.VRID, g.routers[i].fsm.Why())
+	}
+	d.step(now, g, claim.Wanted{Up: up && !d.stopping, Why: why})
+}
+
+// wantAsBefore stands in for the wishes on which an earlier process became active.
+func (d *Daemon) wantAsBefore(now time.Duration, g *group) {
+	if g.o.Protection != arbiter.ProtectVRRP {
+		return
+	}
+	for _, r := range g.routers {
+		r.wants = true
+	}
+	d.step(now, g, claim.Wanted{Up: true, Why: "an earlier process was active"})
+}
+
+// deaf is what becomes of the virtual routers of a link that can't be heard any more. Silence there
+// means nothing, so a group that VRRP alone decides must not take it for a dead peer.
+func (d *Daemon) deaf(now time.Duration, link Link, err error) {
+	for _, g := range d.groups {
+		for _, r := range g.routers {
+			if r.link != link {
+				continue
+			}
+			d.alarm(fmt.Sprintf("group %s: adverts for virtual router %d are not heard any more (%v); restart solevip here", g.o.Name, r.fsm.Advert(0).VRID, err))
+			if g.o.Protection == arbiter.ProtectVRRP {
+				d.route(now, r, vrrp.Stopped{})
+			}
+		}
 	}
 }
 
-// alarm tells an operator of something to look at.
+// alarm tells an operator of something to look at. One that is there already is only renewed.
 func (d *Daemon) alarm(text string) {
 	d.log.Warn("alarm", "text", text)
+	d.alarms = slices.DeleteFunc(d.alarms, func(a alarm) bool { return a.text == text })
 	d.alarms = append(d.alarms, alarm{text, d.o.Clock()})
 	if len(d.alarms) > maxAlarms {
 		d.alarms = d.alarms[1:]

@@ -109,36 +109,29 @@ func (d *Daemon) changed() {
 	}
 }
 
-// Changes sends a status whenever something but an age or a deadline changed.
-func (d *Daemon) Changes(ctx context.Context) <-chan api.Status {
-	out := make(chan api.Status)
+// Watch hands each a status now and whenever something but an age or a deadline changed, until ctx
+// or the daemon ends, or each fails.
+func (d *Daemon) Watch(ctx context.Context, each func(api.Status) error) error {
 	poke := make(chan struct{}, 1)
-	go func() { // ends with ctx, which the request owns, or with the daemon
-		defer close(out)
-		defer d.post(func(time.Duration) { delete(d.watchers, poke) })
-		s, err := ask(ctx, d, func(now time.Duration) api.Status {
-			d.watchers[poke] = true
-			return d.status(now)
-		})
-		var last string
-		for err == nil {
-			if key := substance(s); key != last {
-				last = key
-				select {
-				case out <- s:
-				case <-ctx.Done():
-					return
-				}
+	defer d.post(func(time.Duration) { delete(d.watchers, poke) })
+	s, err := ask(ctx, d, func(now time.Duration) api.Status {
+		d.watchers[poke] = true
+		return d.status(now)
+	})
+	for last := ""; err == nil; s, err = d.Status(ctx) {
+		if key := substance(s); key != last {
+			last = key
+			if err := each(s); err != nil {
+				return err
 			}
-			select {
-			case <-poke:
-			case <-ctx.Done():
-				return
-			case <-d.life.Done():
-				return
-			}
-			s, err = d.Status(ctx)
 		}
-	}()
-	return out
+		select {
+		case <-poke:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-d.life.Done():
+			return errStopped
+		}
+	}
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -71,7 +72,7 @@ func complain(w io.Writer, err error) {
 		for _, p := range bad {
 			fmt.Fprintln(w, p.String())
 		}
-		fmt.Fprintf(w, "solevip: error: %d mistakes in the configuration\n", len(bad))
+		fmt.Fprintf(w, "solevip: error: %s in the configuration\n", count(len(bad), "mistake"))
 		return
 	}
 	fmt.Fprintf(w, "solevip: error: %v\n", err)
@@ -79,7 +80,17 @@ func complain(w io.Writer, err error) {
 		fmt.Fprintf(w, "solevip: hint: %s\n", h.text)
 	} else if e, ok := errors.AsType[*api.Error](err); ok && e.Hint != "" {
 		fmt.Fprintf(w, "solevip: hint: %s\n", e.Hint)
+	} else if errors.Is(err, os.ErrPermission) {
+		fmt.Fprintln(w, "solevip: hint: ask as root; the control socket is root's")
 	} else if errors.Is(err, api.ErrNoDaemon) {
 		fmt.Fprintln(w, "solevip: hint: start it with solevip run, or name its run directory with --run-dir")
 	}
+}
+
+// count is "1 group" or "2 groups".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

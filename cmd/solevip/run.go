@@ -10,7 +10,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -63,6 +65,29 @@ func nodeName(flag string) (string, error) {
 	return short, nil
 }
 
+// ignoreHangUp makes SIGHUP harmless: by default it would end the process without handing over.
+func ignoreHangUp(undo *stack, log *slog.Logger) {
+	hup, done, ended := make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
+	signal.Notify(hup, syscall.SIGHUP)
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-hup:
+				log.Warn("SIGHUP changes nothing: to read the file again, restart the daemon; check it first: solevip check -c FILE")
+			case <-done:
+				return
+			}
+		}
+	}()
+	undo.onStop("hang-up signals", func() error {
+		signal.Stop(hup)
+		close(done)
+		<-ended
+		return nil
+	})
+}
+
 // stack undoes named steps in the reverse order of their making.
 type stack struct {
 	log   *slog.Logger
@@ -100,6 +125,7 @@ func run(ctx context.Context, f runFlags, stderr io.Writer) error {
 	}
 	undo := &stack{log: log}
 	defer undo.stop()
+	ignoreHangUp(undo, log)
 
 	for _, dir := range []string{f.stateDir, f.runDir} {
 		unlock, err := daemon.Lock(dir)
@@ -121,15 +147,13 @@ func run(ctx context.Context, f runFlags, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	o.Ready = func() { tellSystemd(log, sd.SdNotifyReady) }
 	d, err := daemon.New(o)
 	if err != nil {
 		return err
 	}
 	if err := serve(undo, f.runDir, d); err != nil {
 		return err
-	}
-	if _, err := sd.SdNotify(false, sd.SdNotifyReady); err != nil {
-		log.Warn("systemd was not told", "error", err)
 	}
 	if err := d.Run(ctx); err != nil {
 		return err
@@ -138,6 +162,13 @@ func run(ctx context.Context, f runFlags, stderr io.Writer) error {
 		return failed
 	}
 	return nil
+}
+
+// tellSystemd does nothing when systemd did not start the daemon.
+func tellSystemd(log *slog.Logger, state string) {
+	if _, err := sd.SdNotify(false, state); err != nil {
+		log.Warn("systemd was not told", "error", err)
+	}
 }
 
 // broken is a part that failed for good: the daemon ends, and its service manager starts it anew.
@@ -173,7 +204,12 @@ func serve(undo *stack, runDir string, d *daemon.Daemon) error {
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	undo.onStop("control socket", func() error {
-		err := s.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		err := s.Shutdown(ctx) // the daemon has ended, so requests find that out and end too
+		if err != nil {
+			err = s.Close()
+		}
 		if served := <-done; !errors.Is(served, http.ErrServerClosed) {
 			err = errors.Join(err, served)
 		}

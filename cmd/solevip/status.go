@@ -72,11 +72,7 @@ func only(s api.Status, group string) (api.Status, error) {
 }
 
 func printStatus(w io.Writer, s api.Status) error {
-	quorum := "no quorum: nothing is claimed, and a holder stops at its deadline"
-	if s.Quorum {
-		quorum = "quorum"
-	}
-	fmt.Fprintf(w, "cluster %s, seen from %s: %s, ledger led by %s\n\n", dash(s.Cluster), s.Node, quorum, dash(s.Leader))
+	fmt.Fprintf(w, "cluster %s, seen from %s: %s\n\n", dash(s.Cluster), s.Node, ledgerWords(s))
 	rows := [][]string{{"GROUP", "PROTECTION", "HOLDER", "EPOCH", "HERE", "ADDRESSES", "REASON"}}
 	for _, g := range s.Groups {
 		holder := dash(g.Holder)
@@ -110,6 +106,17 @@ func printStatus(w io.Writer, s api.Status) error {
 		fmt.Fprintf(w, "\nwarning: %s\n", text)
 	}
 	return nil
+}
+
+// ledgerWords says how the agreement stands.
+func ledgerWords(s api.Status) string {
+	switch {
+	case !s.Protected():
+		return "no ledger: every group is decided by VRRP alone"
+	case s.Quorum:
+		return "quorum, ledger led by " + dash(s.Leader)
+	}
+	return "no quorum: nothing is claimed, and a holder stops at its deadline"
 }
 
 func dash(s string) string {

@@ -46,11 +46,7 @@ func newWatch() *cobra.Command {
 // changes are the lines that a status stands for, each under what it is about, in order.
 func changes(s api.Status) func(yield func(string, string) bool) {
 	return func(yield func(string, string) bool) {
-		quorum := "no quorum"
-		if s.Quorum {
-			quorum = "quorum"
-		}
-		if !yield("ledger", fmt.Sprintf("ledger: %s, led by %s", quorum, dash(s.Leader))) {
+		if !yield("ledger", ledgerWords(s)) {
 			return
 		}
 		for _, g := range s.Groups {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/solevip/solevip/arbiter"
@@ -52,9 +54,12 @@ func (w *wiring) options(ctx context.Context) (daemon.Options, error) {
 		o.Warnings = append(o.Warnings, p.String())
 	}
 	for _, n := range w.conf.Cluster.Nodes {
-		o.Nodes = append(o.Nodes, daemon.Node{Name: n.Name, Arbiter: n.Role == config.Arbiter, Address: n.Address})
+		o.Nodes = append(o.Nodes, daemon.Node{Name: n.Name, Arbiter: n.Role == config.Arbiter, Address: n.Address, Adverts: w.adverts(n.Name)})
 	}
-	var err error
+	err := trusted(w.conf, w.node)
+	if err != nil {
+		return o, err
+	}
 	if o.Fencing, err = w.fencing(); err != nil {
 		return o, err
 	}
@@ -78,6 +83,18 @@ func (w *wiring) options(ctx context.Context) (daemon.Options, error) {
 	return o, nil
 }
 
+// adverts are the addresses that a node's adverts are known to come from.
+func (w *wiring) adverts(node string) (out []netip.Addr) {
+	for _, g := range w.conf.Groups {
+		for _, in := range g.Instances {
+			if a, known := in.UnicastAddresses[node]; known {
+				out = append(out, a)
+			}
+		}
+	}
+	return out
+}
+
 // ledger starts the embedded Raft.
 func (w *wiring) ledger(ctx context.Context) (daemon.Arbiter, error) {
 	o := raftnode.Options{
@@ -90,10 +107,9 @@ func (w *wiring) ledger(ctx context.Context) (daemon.Arbiter, error) {
 		})
 	}
 	if !o.Insecure {
-		t := w.conf.Cluster.TLS
-		expand := strings.NewReplacer("{node}", w.node).Replace
+		t := w.conf.Cluster.TLS.For(w.node)
 		var err error
-		if o.TLS, err = cert.Load(t.CA, expand(t.Cert), expand(t.Key)); err != nil {
+		if o.TLS, err = cert.Load(t.CA, t.Cert, t.Key); err != nil {
 			return nil, hint{err, "make the files with solevip cert init and solevip cert issue " + w.node}
 		}
 	}
@@ -149,6 +165,21 @@ type kernel struct{ *vip.Kernel }
 func (k kernel) Bind(p ...claim.Permit) error                { return perGroup(k.Kernel.Bind(p...)) }
 func (k kernel) Unbind(groups ...string) error               { return perGroup(k.Kernel.Unbind(groups...)) }
 func (k kernel) Changed(ctx context.Context) <-chan struct{} { return k.Kernel.Watch(ctx) }
+
+// Sweep names the groups that are up without a permit afterwards: those that were adopted.
+func (k kernel) Sweep(keep []string) (kept []string, err error) {
+	if err := k.Kernel.Sweep(keep); err != nil || len(keep) == 0 {
+		return nil, err
+	}
+	s, err := k.Kernel.Status()
+	for _, g := range s.Groups {
+		if g.Until > 0 {
+			kept = append(kept, g.Group)
+		}
+	}
+	return kept, err
+}
+
 func (k kernel) Reconcile() (mended []string, err error) {
 	changes, err := k.Kernel.Reconcile()
 	for _, c := range changes {
@@ -319,7 +350,8 @@ func device(d config.Device) (fence.Device, error) {
 	return webhook.New(o)
 }
 
-// reachable reports whether something answers at a node's cluster port.
+// reachable reports whether a node's machine answers at its cluster port. To refuse a connection
+// is to answer: then the daemon is gone, and the kernel, and whatever it serves, is not.
 func (w *wiring) reachable(ctx context.Context, node string) bool {
 	n, ok := w.conf.Node(node)
 	if !ok || !n.Address.IsValid() {
@@ -328,7 +360,8 @@ func (w *wiring) reachable(ctx context.Context, node string) bool {
 	d := net.Dialer{Timeout: time.Second}
 	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(n.Address.String(), strconv.Itoa(int(w.conf.Cluster.Port))))
 	if err != nil {
-		return false
+		return errors.Is(err, syscall.ECONNREFUSED)
 	}
-	return c.Close() == nil
+	c.Close() // it was the answer that counted
+	return true
 }
