@@ -69,7 +69,7 @@ func TestAnnouncementNeedsAPermit(t *testing.T) {
 	if err := k.Announce(t.Context(), "db"); !errors.Is(err, ErrNoPermit) {
 		t.Errorf("without a permit: %v", err)
 	}
-	until := s.bind(k, "db", 100*time.Millisecond).Until()
+	until := s.bind(k, "db", 300*time.Millisecond).Until()
 	within(t, time.Second, "the permit is over", func() bool { return s.now() > until })
 	if err := k.Announce(t.Context(), "db"); !errors.Is(err, ErrNoPermit) {
 		t.Errorf("after the permit's end: %v", err)
@@ -87,7 +87,7 @@ func TestThawedAnnouncementIsCutOff(t *testing.T) {
 	s := newStage(t)
 	clock := &frozenClock{s: s, left: -1}
 	k := s.kernel(func(o *Options) { o.Clock = clock.now })
-	clock.until = s.bind(k, "db", 200*time.Millisecond).Until()
+	clock.until = s.bind(k, "db", 400*time.Millisecond).Until()
 	clock.left = 2 // once to check the permit, once per frame
 	p := s.probe(vip4)
 	if err := k.Announce(t.Context(), "db"); !errors.Is(err, ErrNoPermit) {

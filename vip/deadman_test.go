@@ -62,7 +62,7 @@ func TestExtensionLosesNothing(t *testing.T) {
 		t.Run(addr.String(), func(t *testing.T) {
 			s := newStage(t)
 			k := s.kernel()
-			s.bind(k, "db", 400*time.Millisecond)
+			s.bind(k, "db", time.Second)
 			p := s.probe(addr)
 			within(t, 2*time.Second, "the address answers", func() bool { _, e := p.answers(); return e > 0 })
 			from := s.now()
@@ -70,7 +70,7 @@ func TestExtensionLosesNothing(t *testing.T) {
 			defer beat.Stop()
 			for range 20 {
 				<-beat.C
-				s.bind(k, "db", 400*time.Millisecond)
+				s.bind(k, "db", time.Second)
 			}
 			to := s.now()
 			p.halt()
@@ -116,21 +116,31 @@ func TestThawedBindOpensNothing(t *testing.T) {
 			clock := &frozenClock{s: s, left: -1}
 			k := s.kernel(func(o *Options) { o.Clock = clock.now })
 			p := s.probe(vip4)
+			succeeded := 0
 			for readings := range 12 {
 				if err := k.Unbind("db"); err != nil {
 					t.Fatal(err)
 				}
 				if up {
-					s.bind(k, "db", 150*time.Millisecond)
+					s.bind(k, "db", 300*time.Millisecond)
 				}
-				permit := s.permit("db", 200*time.Millisecond)
+				permit := s.permit("db", 400*time.Millisecond)
 				clock.until, clock.left = permit.Until(), readings
 				err := k.Bind(permit)
 				froze := clock.left < 0 && s.now() > permit.Until()
 				clock.left = -1
 				if !froze {
 					t.Logf("Bind reads the clock %d times", readings)
+					if succeeded > 1 {
+						t.Errorf("Bind succeeded after %d different freezes", succeeded)
+					}
 					return
+				}
+				if err == nil {
+					succeeded++ // frozen after its last look at the clock: all was done in time
+				}
+				if err != nil && !up && s.has(vip4) {
+					t.Errorf("frozen at reading %d: the address is on its link (Bind: %v)", readings, err)
 				}
 				end := s.now() + 30*time.Millisecond
 				within(t, time.Second, "probes after the thaw", func() bool { return p.sentUntil() > end })

@@ -4,6 +4,7 @@ package vip
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"slices"
 	"sync"
@@ -95,7 +96,7 @@ func (p *prober) send() {
 		p.sent[seq] = p.s.now()
 		p.mu.Unlock()
 		for _, frame := range [][]byte{question, echo} {
-			if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: index}); err != nil {
+			if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: index}); err != nil && !errors.Is(err, unix.ENOBUFS) { // no carrier
 				p.s.t.Errorf("probe: %v", err)
 				return
 			}
@@ -112,9 +113,13 @@ func (p *prober) question() []byte {
 		TargetAddress: p.addr,
 		Options:       []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: p.s.clientMAC}},
 	}
-	// To the node's MAC and the address itself, as a cached neighbour is asked (RFC 4861 §7.3.3).
-	body := must(ndp.MarshalMessageChecksum(solicit, client6, p.addr))
-	return ethernet(p.s.nodeMAC, p.s.clientMAC, unix.ETH_P_IPV6, ip6Packet(client6, p.addr, body))
+	// To the solicited-node group of the address (RFC 4291 §2.7.1, RFC 2464 §7).
+	low := p.addr.As16()
+	group := netip.MustParseAddr("ff02::1:ff00:0").As16()
+	copy(group[13:], low[13:])
+	body := must(ndp.MarshalMessageChecksum(solicit, client6, netip.AddrFrom16(group)))
+	mac := []byte{0x33, 0x33, group[12], group[13], group[14], group[15]}
+	return ethernet(mac, p.s.clientMAC, unix.ETH_P_IPV6, ip6Packet(client6, netip.AddrFrom16(group), body))
 }
 
 func (p *prober) echo(seq int) []byte {

@@ -3,6 +3,7 @@
 package vip
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"strings"
@@ -185,7 +186,7 @@ func TestForeignGuardEntryIsClosed(t *testing.T) {
 func TestReconcileEndsALapsedPermit(t *testing.T) {
 	s := newStage(t)
 	k := s.kernel()
-	until := s.bind(k, "db", 100*time.Millisecond).Until()
+	until := s.bind(k, "db", 300*time.Millisecond).Until()
 	within(t, time.Second, "the permit is over", func() bool { return s.now() > until })
 	if got, want := s.reconcile(k), []Change{{What: Lapsed, Group: "db"}}; !slices.Equal(got, want) {
 		t.Errorf("changes %v, want %v", got, want)
@@ -202,7 +203,7 @@ func TestWatchReportsOthersOnly(t *testing.T) {
 	s := newStage(t)
 	k := s.kernel()
 	changed := k.Watch(t.Context())
-	<-changed
+	untilQuiet(changed, 1200*time.Millisecond) // the kernel reports a new cable's carrier up to a second late
 	s.bind(k, "db", 10*time.Second)
 	s.bind(k, "db", 10*time.Second)
 	select {
@@ -221,12 +222,35 @@ func TestWatchReportsOthersOnly(t *testing.T) {
 		case <-time.After(5 * time.Second):
 			t.Errorf("%v was not reported", does)
 		}
-		for quiet := false; !quiet; { // one command may make several reports
-			select {
-			case <-changed:
-			case <-time.After(50 * time.Millisecond):
-				quiet = true
-			}
+		untilQuiet(changed, 50*time.Millisecond) // one command may make several reports
+	}
+}
+
+func untilQuiet(changed <-chan struct{}, still time.Duration) {
+	for {
+		select {
+		case <-changed:
+		case <-time.After(still):
+			return
 		}
+	}
+}
+
+func TestWatchEnds(t *testing.T) {
+	s := newStage(t)
+	for name, end := range map[string]func(context.CancelFunc, *Kernel){
+		"with its context": func(cancel context.CancelFunc, _ *Kernel) { cancel() },
+		"with the kernel":  func(_ context.CancelFunc, k *Kernel) { k.Close() },
+	} {
+		k := s.kernel()
+		ctx, cancel := context.WithCancel(t.Context())
+		changed := k.Watch(ctx)
+		end(cancel, k)
+		within(t, 2*time.Second, "the channel is closed "+name, func() bool {
+			_, open := <-changed
+			return !open
+		})
+		cancel()
+		k.hangUp()
 	}
 }
