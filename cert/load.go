@@ -54,6 +54,9 @@ func (t *TLS) Node() string {
 	return name
 }
 
+// Files are the paths that this was loaded from.
+func (t *TLS) Files() Files { return t.files }
+
 // NotAfter is when the certificate in use ends.
 func (t *TLS) NotAfter() time.Time {
 	t.mu.Lock()

@@ -172,7 +172,7 @@ type cluster struct {
 	tls    map[string]*cert.TLS // nil for an insecure cluster
 	log    *slog.Logger
 	nodes  map[string]*Node
-	tuneup func(*Options)
+	tuneup func(*Options) // last change before a start
 }
 
 // newCluster makes a cluster of which nothing runs yet. Names that begin with "arb" are arbiters.
@@ -194,6 +194,9 @@ func (c *cluster) options(name string) Options {
 	}
 	if c.tls != nil {
 		o.TLS = c.tls[name]
+	}
+	if c.tuneup != nil {
+		c.tuneup(&o)
 	}
 	return o
 }

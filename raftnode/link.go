@@ -52,6 +52,7 @@ type session struct {
 	last    uint64 // request number
 	waiting map[uint64]chan reply
 	heard   time.Time
+	owed    int // requests given up since the last that was answered
 	err     error
 }
 
@@ -109,6 +110,7 @@ func (s *session) receive() {
 		to := s.waiting[r.ID]
 		if !r.More {
 			delete(s.waiting, r.ID)
+			s.owed = 0
 		}
 		s.mu.Unlock()
 		if to == nil {
@@ -159,13 +161,18 @@ func (s *session) ask(ctx context.Context, what string, body any) (uint64, <-cha
 	return id, answers, nil
 }
 
+// maxOwed is how many requests in a row may go unanswered on a connection that is otherwise
+// alive: one direction of it may be dead.
+const maxOwed = 3
+
 // forget stops waiting for an answer, and gives the connection up when it is long silent.
 func (s *session) forget(id uint64, quiet time.Duration) {
 	s.mu.Lock()
 	delete(s.waiting, id)
-	silent := time.Since(s.heard) >= quiet
+	s.owed++
+	dead := time.Since(s.heard) >= quiet || s.owed >= maxOwed
 	s.mu.Unlock()
-	if silent {
+	if dead {
 		s.conn.Close()
 	}
 }

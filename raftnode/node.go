@@ -152,7 +152,7 @@ func (n *Node) startRaft(ids []string) error {
 	conf.ShutdownOnRemove = false
 	conf.Logger = raftLogger(n.log)
 
-	s := newStreams(n.port, n.store.id())
+	s := newStreams(n.life, n.port, n.store.id())
 	wire := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: s, MaxPool: maxPool, Timeout: max(2*n.timing.Heartbeat, 500*time.Millisecond), Logger: conf.Logger,
 		MaxRPCsInFlight: 1, // a pipeline can wedge on a follower whose disk stalled (hashicorp/raft issue 612)

@@ -12,14 +12,15 @@ import (
 // streams is the Raft part of the port, as raft.StreamLayer wants it.
 type streams struct {
 	port  *port
+	life  context.Context // the node's: dialling ends with it
 	self  raft.ServerID
 	queue chan net.Conn
 	once  sync.Once
 	done  chan struct{}
 }
 
-func newStreams(p *port, self raft.ServerID) *streams {
-	return &streams{port: p, self: self, queue: make(chan net.Conn), done: make(chan struct{})}
+func newStreams(life context.Context, p *port, self raft.ServerID) *streams {
+	return &streams{port: p, life: life, self: self, queue: make(chan net.Conn), done: make(chan struct{})}
 }
 
 // deliver hands over an accepted stream.
@@ -52,7 +53,7 @@ func (s *streams) Addr() net.Addr { return idAddr(s.self) }
 
 // Dial implements raft.StreamLayer.
 func (s *streams) Dial(to raft.ServerAddress, limit time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(s.life, limit)
 	defer cancel()
 	return s.port.dial(ctx, kindRaft, string(to))
 }
