@@ -82,7 +82,7 @@ func (m *Machine) extends(now time.Duration, p Permit) bool {
 		return false
 	}
 	if m.cfg.Protection == arbiter.ProtectVRRP {
-		return m.boundTo-now < m.cfg.TTL*3/4-m.cfg.Margin
+		return m.boundTo-now <= m.cfg.TTL*3/4-m.cfg.Margin
 	}
 	return p.until > m.boundTo
 }

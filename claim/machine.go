@@ -162,7 +162,7 @@ func (m *Machine) learn(now time.Duration, e Event) []Action {
 	case Proposed:
 		return m.proposed(now, e)
 	case Fenced:
-		m.fencing, m.calledOff, m.proof = false, false, &e
+		m.afterFence(now, e)
 	case Promoted:
 		m.afterPromote(now, e.Err)
 	case Demoted:
@@ -277,6 +277,14 @@ func (m *Machine) proposed(now time.Duration, e Proposed) []Action {
 		}
 	}
 	return nil
+}
+
+func (m *Machine) afterFence(now time.Duration, e Fenced) {
+	m.fencing, m.calledOff, m.proof = false, false, &e
+	if !e.Off {
+		m.misses++
+		m.fenceAt, m.lastFence = now+backoff(m.misses), e.Outcome+": "+e.Detail
+	}
 }
 
 func (m *Machine) afterPromote(now time.Duration, err error) {

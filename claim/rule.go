@@ -63,7 +63,7 @@ func (m *Machine) decide(now time.Duration) (Action, string) {
 
 	// Finish what a fence found, whoever holds the group by now: the target's power is a fact.
 	case m.proof != nil && m.intentIsOurs(m.proof.Suspect) && m.free2propose(now):
-		return m.conclude(now), "fenced " + m.proof.Suspect.Node + ": " + m.proof.Outcome
+		return m.conclude(), "fenced " + m.proof.Suspect.Node + ": " + m.proof.Outcome
 	case m.proof != nil && !m.intentIsOurs(m.proof.Suspect):
 		m.proof = nil
 		return m.decide(now)
@@ -131,7 +131,7 @@ func (m *Machine) getProof(now time.Duration) (Action, string) {
 }
 
 // conclude tells the ledger what a fence found.
-func (m *Machine) conclude(now time.Duration) Action {
+func (m *Machine) conclude() Action {
 	p := m.proof
 	if p.Off {
 		return m.propose(arbiter.Clear{
@@ -139,8 +139,6 @@ func (m *Machine) conclude(now time.Duration) Action {
 			Evidence: arbiter.PowerOffVerified, Method: p.Method, Detail: p.Detail,
 		})
 	}
-	m.misses++
-	m.fenceAt, m.lastFence = now+backoff(m.misses), p.Outcome+": "+p.Detail
 	return m.propose(arbiter.Report{Boot: m.cfg.Self, Target: p.Suspect, Method: p.Method, Outcome: p.Outcome, Detail: p.Detail})
 }
 

@@ -28,7 +28,7 @@ func TestScenarios(t *testing.T) {
 			}
 			got, err := play(string(want))
 			if err != nil {
-				t.Fatalf("%s: %v", file, err)
+				t.Fatalf("%s: %v; until then:\n%s", file, err, got)
 			}
 			if *rewrite {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {

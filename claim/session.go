@@ -88,6 +88,8 @@ func (s *Session) decide(now time.Duration) (Action, string) {
 		return nil, s.end
 	case !s.seen:
 		return nil, "waiting for the ledger"
+	case !s.registered && (s.proposing || now < s.beatAt):
+		return nil, "registering"
 	case s.proposing || now < s.beatAt:
 		return nil, "registered"
 	case s.registered:
@@ -112,8 +114,8 @@ func (s *Session) Reason() string { return s.reason }
 // Wake is when the session wants to be [Ticked] next, if nothing happens before.
 func (s *Session) Wake() (time.Duration, bool) {
 	at := s.beatAt
-	if !s.registered && s.seen {
-		at = max(at, s.stillSince+Takeover(s.ttl, s.margin))
+	if watched := s.stillSince + Takeover(s.ttl, s.margin); !s.registered && s.seen && at <= s.now {
+		at = watched
 	}
 	return at, at > s.now && s.end == ""
 }

@@ -39,7 +39,7 @@ const (
 
 // play plays a scenario and returns it with what happened.
 func play(text string) (string, error) {
-	s := &story{boots: map[string]int{}, auto: map[string]bool{}, ledger: arbiter.Record{Index: 1}}
+	s := &story{cfg: claim.Config{Protection: arbiter.ProtectFence}, boots: map[string]int{}, auto: map[string]bool{}, ledger: arbiter.Record{Index: 1}}
 	for i, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
 		if strings.HasPrefix(line, "  ") {
 			continue
@@ -47,7 +47,7 @@ func play(text string) (string, error) {
 		fmt.Fprintln(&s.out, line)
 		if words := strings.Fields(line); len(words) > 0 && !strings.HasPrefix(line, "#") {
 			if err := s.do(words); err != nil {
-				return "", fmt.Errorf("line %d: %s: %w", i+1, line, err)
+				return s.out.String(), fmt.Errorf("line %d: %s: %w", i+1, line, err)
 			}
 		}
 	}
@@ -61,6 +61,9 @@ func (s *story) do(w []string) error {
 	case "machine":
 		return s.begin(w[1:])
 	case "session":
+		if len(w) > 2 { // on another machine
+			s.boots[w[1]]++
+		}
 		s.session = claim.NewSession(s.boot(w[1]), ttl, margin)
 		s.cfg.Self = s.boot(w[1])
 		s.stepSession(claim.Seen{Record: s.ledger})
@@ -108,6 +111,10 @@ func (s *story) do(w []string) error {
 		s.step(claim.Wanted{Why: rest})
 	case "move":
 		return s.happens(arbiter.Move{Node: "arb", Group: "g", Epoch: s.ledger.Groups["g"].Epoch, To: rest})
+	case "old": // what a node's former life does
+		s.boots[w[1]]--
+		defer func() { s.boots[w[1]]++ }()
+		return s.other(w[1], w[2], w[3:])
 	case "confirm":
 		b := s.ledger.Groups["g"].Suspect
 		return s.happens(arbiter.Attest{Node: "arb", Target: b, Seen: s.ledger.Nodes[b.Node].Beat, Operator: "ann", Reason: rest})
