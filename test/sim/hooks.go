@@ -54,7 +54,7 @@ func (g *group) run(done func(error)) {
 			}
 		})
 	}
-	took, err := w.between(time.Millisecond, 300*time.Millisecond), error(nil)
+	took, err := w.upTo(w.plan.HookTime), error(nil)
 	switch n.hooks {
 	case hooksFail:
 		err = errHook

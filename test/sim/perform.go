@@ -71,10 +71,13 @@ func (g *group) perform(a claim.Action) {
 			g.step(claim.Bound{Permit: a.Permit, Err: err})
 		})
 	case claim.Unbind:
-		if w.plan.Bug.NoUnbind {
-			return
-		}
-		g.kernelWork(func() { g.step(claim.Unbound{Err: n.kernel.unbind(g.name)}) })
+		g.kernelWork(func() {
+			var err error
+			if !w.plan.Bug.NoUnbind {
+				err = n.kernel.unbind(g.name)
+			}
+			g.step(claim.Unbound{Err: err})
+		})
 	case claim.Announce:
 		w.audit.announced(n, g, a.Permit)
 	case claim.Farewell:

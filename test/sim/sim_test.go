@@ -23,7 +23,7 @@ func TestGuarantees(t *testing.T) {
 			for seed := *from; seed < *from+*seeds; seed++ {
 				w := New(PlanOf(seed, protection), tracer())
 				if found := w.Run(); found != "" {
-					t.Fatalf("seed %d: %s\nreplay: go test ./test/sim -run 'TestGuarantees/%s' -sim.from=%d -sim.seeds=1 -sim.trace\n%s",
+					t.Fatalf("seed %d: %s\nreplay: go test ./test/sim -v -run 'TestGuarantees/%s' -sim.from=%d -sim.seeds=1 -sim.trace\n%s",
 						seed, found, protection, seed, history(PlanOf(seed, protection)))
 				}
 				sum.add(w.audit)
@@ -45,9 +45,13 @@ func tracer() func(string) {
 	return func(line string) { fmt.Println(line) }
 }
 
-// history is the end of a failed history.
+// history is the end of a failed history, without what happens all the time.
 func history(p Plan) string {
 	var lines []string
-	New(p, func(line string) { lines = append(lines, line) }).Run()
+	New(p, func(line string) {
+		if !strings.Contains(line, ": beat ") && !strings.Contains(line, "-> bind: ") {
+			lines = append(lines, line)
+		}
+	}).Run()
 	return strings.Join(lines[max(0, len(lines)-150):], "\n")
 }
