@@ -148,7 +148,7 @@ func (r Record) Current(b Boot) bool {
 // Involves reports whether a boot holds a group or is a group's suspect.
 func (r Record) Involves(b Boot) bool {
 	for _, g := range r.Groups {
-		if g.Holder == b || g.Suspect == b {
+		if !b.IsZero() && (g.Holder == b || g.Suspect == b) {
 			return true
 		}
 	}
