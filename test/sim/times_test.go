@@ -73,7 +73,7 @@ func TestCrashIsOverInTime(t *testing.T) {
 }
 
 // TestHandOverIsShort is the bound of a planned move, the hooks not counted: 20 ms. Here a message
-// takes 5 ms at most, and a hand-over needs four of them one after the other.
+// takes 5 ms at most and a kernel call half of one; a hand-over needs four and two of them in a row.
 func TestHandOverIsShort(t *testing.T) {
 	var worst time.Duration
 	for seed := range uint64(timesSeeds) {
@@ -87,7 +87,7 @@ func TestHandOverIsShort(t *testing.T) {
 		}
 		out, up := w.unanswered(5 * time.Second)
 		now := w.ledger.record.Groups["g1"].Holder.Node
-		if !up || out == 0 || out > 20*time.Millisecond+2*time.Millisecond || now == holder.name || w.audit.Shots != shots || w.Found != "" {
+		if !up || out == 0 || out > 21*time.Millisecond || now == holder.name || w.audit.Shots != shots || w.Found != "" {
 			t.Errorf("seed %d: out for %v (up: %v), from %s to %s; %s", seed, out, up, holder.name, now, w.Found)
 		}
 		worst = max(worst, out)

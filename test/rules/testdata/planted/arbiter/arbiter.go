@@ -1,0 +1,8 @@
+// Package arbiter looks up.
+package arbiter
+
+import (
+	. "time"
+
+	"github.com/solevip/solevip/claim"
+)

@@ -1,0 +1,2 @@
+// Package claim has a second comment.
+package claim

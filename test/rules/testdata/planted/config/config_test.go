@@ -1,0 +1,3 @@
+package config_test
+
+import "github.com/solevip/solevip/daemon"
