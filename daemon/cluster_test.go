@@ -212,23 +212,18 @@ func (c *cluster) kill(name string) {
 	})
 }
 
-// unplug takes a link out of its segment, in both directions.
+// unplug takes a link out of its segment, in both directions: it is in no list any more.
 func (l *link) unplug() {
 	s := l.segment
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.links = slices.DeleteFunc(s.links, func(other *link) bool { return other == l })
-	l.segment = &segment{tape: &tape{}}
 }
 
 // cutOff is the end of a machine's power: its kernel forgets everything.
 func (c *cluster) cutOff(m *machine) {
 	c.tape.add("%s has no power", m.name)
-	m.kernel.mu.Lock()
-	defer m.kernel.mu.Unlock()
-	for group := range m.kernel.until {
-		m.kernel.down(group)
-	}
+	m.kernel.forget()
 	m.boot++
 }
 
@@ -265,7 +260,7 @@ func (c *cluster) oneHolder() {
 	c.t.Helper()
 	var all []span
 	for _, m := range c.machine {
-		all = append(all, m.kernel.spans...)
+		all = append(all, m.kernel.history()...)
 	}
 	slices.SortFunc(all, func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	for i := 1; i < len(all); i++ {

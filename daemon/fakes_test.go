@@ -151,6 +151,12 @@ func (r *replica) set(w weather) {
 	}
 }
 
+func (r *replica) looks() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reads
+}
+
 func (r *replica) is(w weather) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -247,6 +253,20 @@ func (k *kernel) up(group string) bool {
 	return k.clock() < k.until[group]
 }
 
+// history is when the group "db" was up.
+func (k *kernel) history() []span {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.spans)
+}
+
+// end is when the permit of the group "db" ends.
+func (k *kernel) end() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.until["db"]
+}
+
 // process is the kernel as one process reaches it: not at all, once it was killed.
 type process struct {
 	*kernel
@@ -339,6 +359,15 @@ func (p *process) Unbind(groups ...string) error {
 	return nil
 }
 
+// forget is what no power does to a kernel.
+func (k *kernel) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for group := range k.until {
+		k.down(group)
+	}
+}
+
 // down takes a group down; the lock is held.
 func (k *kernel) down(group string) {
 	if now := k.clock(); now < k.until[group] && group == "db" {
@@ -405,6 +434,9 @@ func (s *segment) set(cut bool) {
 func (l *link) Send(a vrrp.Advert) error {
 	l.segment.mu.Lock()
 	defer l.segment.mu.Unlock()
+	if !slices.Contains(l.segment.links, l) {
+		return nil
+	}
 	if a.Priority == vrrp.PriorityReleased {
 		l.segment.tape.add("%s sends priority 0 for %d", l.node, a.VRID)
 	}
@@ -478,9 +510,18 @@ func (b *bmc) Off(ctx context.Context, s fence.Shot) error {
 	return nil
 }
 
+func (b *bmc) set(alter func(b *bmc)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	alter(b)
+}
+
 func (b *bmc) wait(ctx context.Context) error {
+	b.mu.Lock()
+	takes := b.takes
+	b.mu.Unlock()
 	select {
-	case <-time.After(b.takes):
+	case <-time.After(takes):
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -100,13 +100,13 @@ func TestHolderWithoutLedgerIsDownByItsDeadline(t *testing.T) {
 			story(t, func(t *testing.T, c *cluster) {
 				c.unplanned = true
 				c.held()
-				until, lost := c.machine["db1"].kernel.until["db"], c.now()
+				until, lost := c.machine["db1"].kernel.end(), c.now()
 				c.machine["db1"].running.replica.set(w)
 				down := c.await("db1 unbinds db", ttl+beat)
 				if permit := until - time.Hour; down > permit+beat || down < permit-beat {
 					t.Errorf("down at %v, the permit ended at about %v", down, permit)
 				}
-				if spans := c.machine["db1"].kernel.spans; spans[0].to < c.clock()-beat {
+				if spans := c.machine["db1"].kernel.history(); spans[0].to < c.clock()-beat {
 					t.Errorf("down too early: %v", spans)
 				}
 				c.await("db1 demote db epoch 1", beat)
@@ -124,7 +124,7 @@ func TestProposalThatNeverReturnsDoesNotDelayUnbind(t *testing.T) {
 		r := c.machine["db1"].running.replica
 		r.set(silent) // from now on every proposal hangs until its own time limit
 		time.Sleep(time.Millisecond)
-		end := c.machine["db1"].kernel.until["db"]
+		end := c.machine["db1"].kernel.end()
 		c.await("db1 unbinds db", ttl+beat)
 		if late := c.clock() - end; late > 5*time.Millisecond {
 			t.Errorf("unbound %v after the permit's end", late)
@@ -136,7 +136,7 @@ func TestProposalThatNeverReturnsDoesNotDelayUnbind(t *testing.T) {
 func TestSlowFenceDoesNotDelayBeats(t *testing.T) {
 	story(t, func(t *testing.T, c *cluster) {
 		c.held()
-		c.machine["db1"].bmc.takes = 4 * time.Second
+		c.machine["db1"].bmc.set(func(b *bmc) { b.takes = 4 * time.Second })
 		c.kill("db1")
 		c.await("db2 shoots db1", takeover+10*time.Second)
 		before := c.ledger.record().Nodes["db2"].Beat
@@ -178,12 +178,12 @@ func TestPriorityZeroMakesItLookAtTheLedgerAtOnce(t *testing.T) {
 	story(t, func(t *testing.T, c *cluster) {
 		c.held()
 		r := c.machine["db2"].running.replica
-		before := r.reads
+		before := r.looks()
 		if err := c.stop("db1"); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if r.reads == before {
+		if r.looks() == before {
 			t.Error("it did not look")
 		}
 	})
@@ -238,7 +238,7 @@ func TestRestartWithinTheLeaseKeepsTheAddresses(t *testing.T) {
 		c.start("db1")
 		time.Sleep(2 * takeover)
 		c.want("up", c.upOn("db1"), true)
-		c.want("times that it came up", len(c.machine["db1"].kernel.spans), 1)
+		c.want("times that it came up", len(c.machine["db1"].kernel.history()), 1)
 		c.want("unbinds", c.tape.count("db1 unbinds"), 0)
 		c.want("epoch", c.db("db1").Epoch, uint64(1))
 		if _, kept := c.tape.find("db1 sweeps, keeps [db]", from); !kept {
@@ -270,7 +270,7 @@ func TestStaleFileInheritsNothing(t *testing.T) {
 		}
 		c.start("db1")
 		time.Sleep(2 * takeover)
-		c.want("times that db1 had it up", len(c.machine["db1"].kernel.spans), 1)
+		c.want("times that db1 had it up", len(c.machine["db1"].kernel.history()), 1)
 		c.want("holder", c.db("db1").Holder, "db2")
 	})
 }
@@ -309,14 +309,14 @@ func TestMissingFenceDeviceBlocksLoudly(t *testing.T) {
 func TestDeviceThatLiesProvesNothing(t *testing.T) {
 	story(t, func(t *testing.T, c *cluster) {
 		c.held()
-		c.machine["db1"].bmc.stuck = true
+		c.machine["db1"].bmc.set(func(b *bmc) { b.stuck = true })
 		c.kill("db1")
 		c.await("ledger db2: report", takeover+time.Minute)
 		c.want("binds", c.tape.count("db2 binds"), 0)
 		f := c.status("db2").Fences
 		i := slices.IndexFunc(f, func(f apiFence) bool { return f.Outcome != "" })
 		c.want("outcome", f[i].Outcome, "not-off")
-		c.machine["db1"].bmc.stuck = false
+		c.machine["db1"].bmc.set(func(b *bmc) { b.stuck = false })
 		c.await("db2 binds db epoch 2", 2*time.Minute)
 	})
 }
@@ -377,7 +377,7 @@ func TestFailureOfOneGroupIsNotAnothers(t *testing.T) {
 		c.await("db1 binds db", 3*takeover)
 		time.Sleep(2 * takeover)
 		c.want("db up", c.upOn("db1"), true)
-		c.want("times that it came up", len(c.machine["db1"].kernel.spans), 1)
+		c.want("times that it came up", len(c.machine["db1"].kernel.history()), 1)
 		c.want("other up", c.machine["db1"].kernel.up("other"), false)
 	})
 }
