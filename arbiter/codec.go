@@ -3,7 +3,9 @@ package arbiter
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 )
 
 // envelope is a command on disk and on the wire: its kind, then its fields.
@@ -86,8 +88,8 @@ func strict(b []byte, v any) error {
 	if err := d.Decode(v); err != nil {
 		return err
 	}
-	if d.More() {
-		return fmt.Errorf("trailing bytes after the command")
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("trailing bytes after the command")
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func TimingFor(ttl time.Duration) (Timing, error) {
 		return Timing{}, fmt.Errorf("ttl %v is too short for the ledger: an election takes up to 4 heartbeats of %v or more, within ttl - ttl/4 - %v: 600ms is the least", ttl, minHeartbeat, timingMargin)
 	}
 	hb = min(hb, maxHeartbeat)
-	return Timing{Heartbeat: hb, Lease: hb / 2, Commit: 10 * time.Millisecond, Attempt: hb, Stall: stallLimit}, nil
+	return Timing{Heartbeat: hb, Lease: hb / 2, Commit: hb / 10, Attempt: hb, Stall: stallLimit}, nil
 }
 
 // check reports every mistake at once.
