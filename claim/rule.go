@@ -58,8 +58,10 @@ func (m *Machine) decide(now time.Duration) (Action, string) {
 	case m.mustRelease():
 		return nil, "releasing: " + m.lost(now)
 
-	case m.up && may:
+	case m.up && may && now < m.boundTo:
 		return nil, m.and("holding")
+	case m.up && may:
+		return nil, m.and("bringing the addresses up")
 
 	// Finish what a fence found, whoever holds the group by now: the target's power is a fact.
 	case m.proof != nil && m.intentIsOurs(m.proof.Suspect) && m.free2propose(now):
@@ -69,6 +71,8 @@ func (m *Machine) decide(now time.Duration) (Action, string) {
 		return m.decide(now)
 
 	// Get.
+	case m.service == unclean:
+		return nil, m.and("the service may still be up; demoting it is tried again")
 	case !m.want:
 		return nil, m.why
 	case m.mine() && !m.clear():
@@ -83,17 +87,17 @@ func (m *Machine) decide(now time.Duration) (Action, string) {
 	case m.mine() && m.service == promoted && !m.binding && now >= m.bindAt:
 		return m.bind(permit), "bringing the addresses up"
 	case m.mine():
-		return nil, "bringing the addresses up"
+		return nil, m.and("bringing the addresses up")
 	case !m.seen && m.cfg.Protection != arbiter.ProtectVRRP:
 		return nil, "waiting for the ledger"
 	case m.cfg.Protection == arbiter.ProtectVRRP:
 		return nil, m.and("trying again")
 	case !m.rec.Current(m.cfg.Self):
-		return nil, "waiting until this boot is registered"
+		return nil, "this boot may not act: it is not registered yet, or was declared dead"
 	case m.group.Suspect.Node == m.cfg.Self.Node:
 		return nil, m.and("this machine is the suspect: its own release or a peer's take-over ends that")
 	case m.service != demoted:
-		return nil, m.and("the service of an earlier epoch is not demoted yet")
+		return nil, "the promote hook of an earlier epoch has not ended yet"
 	}
 	return m.challenge(now)
 }

@@ -3,6 +3,7 @@ package claim_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ type story struct {
 	machine *claim.Machine
 	session *claim.Session
 	said    string
+	blind   bool // nothing that the ledger agrees on is seen
 
 	ledger  arbiter.Record
 	boots   map[string]int // machine lives of every node
@@ -96,6 +98,9 @@ func (s *story) do(w []string) error {
 		s.dropped = s.dropped[1:]
 		return s.happens(c)
 	case "off", "not-off", "unknown":
+		if !s.machine.View().Fencing {
+			return errors.New("nothing is being fenced")
+		}
 		s.step(claim.Fenced{Suspect: s.shooting, Off: w[0] == "off", Outcome: w[0], Method: "ipmi", Detail: rest})
 	case "promoted":
 		s.step(claim.Promoted{Err: failure(rest)})
@@ -115,6 +120,13 @@ func (s *story) do(w []string) error {
 		s.boots[w[1]]--
 		defer func() { s.boots[w[1]]++ }()
 		return s.other(w[1], w[2], w[3:])
+	case "unseen": // what the machine does not see yet
+		s.blind = true
+		defer func() { s.blind = false }()
+		return s.other(w[1], w[2], w[3:])
+	case "attest":
+		b := s.boot(w[1])
+		return s.happens(arbiter.Attest{Node: "arb", Target: b, Seen: s.ledger.Nodes[b.Node].Beat, Operator: "ann", Reason: strings.Join(w[2:], " ")})
 	case "confirm":
 		b := s.ledger.Groups["g"].Suspect
 		return s.happens(arbiter.Attest{Node: "arb", Target: b, Seen: s.ledger.Nodes[b.Node].Beat, Operator: "ann", Reason: rest})
@@ -182,6 +194,9 @@ func (s *story) commit(c arbiter.Command) error {
 }
 
 func (s *story) see() {
+	if s.blind {
+		return
+	}
 	if s.machine != nil {
 		s.step(claim.Seen{Record: s.ledger})
 	}
@@ -222,6 +237,7 @@ func (s *story) restart(w []string) error {
 		cfg.Inherited = &claim.Inheritance{Epoch: v.Group.Epoch, Deadline: v.Deadline}
 	}
 	s.machine, s.pending, s.said = claim.New(cfg), nil, ""
+	s.blind = slices.Contains(w, "unseen")
 	s.step(claim.Ticked{})
 	s.see()
 	return nil
