@@ -15,14 +15,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/solevip/solevip/fence"
+	"github.com/solevip/solevip/fence/internal/web"
 )
 
 const (
@@ -31,7 +30,6 @@ const (
 	bodyLimit = 1 << 20
 	// errorLimit is how much of a refusal is read for the error, in bytes.
 	errorLimit     = 512
-	maxRedirects   = 3
 	defaultTimeout = 5 * time.Second
 )
 
@@ -113,7 +111,7 @@ func (d *Device) configure(o Options) error {
 	}
 	d.collectSecrets()
 	var err error
-	d.roots, err = authorities(o.CA)
+	d.roots, err = web.Authorities(o.CA)
 	return err
 }
 
@@ -150,55 +148,9 @@ func newRequest(url, method, deflt string) (request, error) {
 	return request{method, t}, err
 }
 
-// authorities is nil, the system's, when none are given.
-func authorities(pem []byte) (*x509.CertPool, error) {
-	if len(pem) == 0 {
-		return nil, nil
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, errors.New("ca: no certificate in PEM form")
-	}
-	return roots, nil
-}
-
-// client is for one request. Once connected it asks whether the request may still be sent, as
-// connecting may take long.
+// client is for one request: a reading is worth more when nothing is left of the one before.
 func (d *Device) client(allowed func() error) *http.Client {
-	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		if err := allowed(); err != nil {
-			conn.Close()
-			return nil, err
-		}
-		return conn, nil
-	}
-	return &http.Client{
-		CheckRedirect: checkRedirect,
-		Transport: &http.Transport{
-			DialContext:       dial,
-			TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: d.roots},
-			DisableKeepAlives: true, // a reading is worth more when nothing is left of the one before
-		},
-	}
-}
-
-// checkRedirect follows a redirect within the same scheme and host that keeps the method: an off
-// that turns into reading a page would look accepted.
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	first := via[0]
-	switch {
-	case req.URL.Scheme != first.URL.Scheme || req.URL.Host != first.URL.Host:
-		return fmt.Errorf("redirect to another place, %s://%s", req.URL.Scheme, req.URL.Host)
-	case req.Method != first.Method:
-		return fmt.Errorf("redirect that turns %s into %s", first.Method, req.Method)
-	case len(via) > maxRedirects:
-		return fmt.Errorf("more than %d redirects", maxRedirects)
-	}
-	return nil
+	return web.Client(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: d.roots}, allowed)
 }
 
 // Name is "webhook" and the URL without what it hides.
@@ -213,15 +165,12 @@ func (d *Device) Off(ctx context.Context, s fence.Shot) error {
 	return err
 }
 
-// always allows a request: reading does no harm.
-func always() error { return nil }
-
 // Status sends the status request and applies the expression to the answer.
 func (d *Device) Status(ctx context.Context, s fence.Shot) (fence.PowerState, error) {
 	if d.status == nil {
 		return fence.PowerUnknown, fence.ErrNoStatus
 	}
-	body, err := d.send(ctx, *d.status, "status", s, always)
+	body, err := d.send(ctx, *d.status, "status", s, web.Always)
 	if err != nil {
 		return fence.PowerUnknown, err
 	}
@@ -261,12 +210,9 @@ func (d *Device) send(ctx context.Context, r request, action string, s fence.Sho
 func (d *Device) exchange(c *http.Client, req *http.Request) ([]byte, error) {
 	resp, err := c.Do(req)
 	if err != nil {
-		var wrapped *url.Error
-		if errors.As(err, &wrapped) {
-			err = wrapped.Err // the rest is the URL, with what it hides
-		}
-		return nil, err
+		return nil, web.WithoutURL(err)
 	}
+	defer c.CloseIdleConnections()
 	defer resp.Body.Close()
 	if resp.StatusCode/100 != 2 {
 		said, _ := io.ReadAll(io.LimitReader(resp.Body, errorLimit))
