@@ -240,3 +240,64 @@ func TestWatchHasTheNewestAndEnds(t *testing.T) {
 		}
 	})
 }
+
+// A half-dead wire is the usual one: requests arrive and answers don't, or the other way round.
+func TestOneDirectionCutCostsAtMostAnElection(t *testing.T) {
+	for _, toLeader := range []bool{true, false} {
+		virtual(t, func(t *testing.T, c *cluster) {
+			c.startAll()
+			leader, cut := c.leader(), c.follower()
+			third := other(c, leader, cut)
+			for _, name := range []string{leader, cut, third} {
+				c.propose(arbiter.Register{Boot: boot(name)})
+			}
+			if toLeader {
+				c.net.cut(cut, leader)
+			} else {
+				c.net.cut(leader, cut)
+			}
+			for range 20 {
+				for _, name := range []string{leader, third} {
+					if _, err := c.try(arbiter.Beat{Boot: boot(name)}, c.ttl-c.ttl/4); err != nil {
+						t.Errorf("to the leader %v: %s isn't cut off, and its beat: %v", toLeader, name, err)
+					}
+				}
+				time.Sleep(c.ttl / 4)
+			}
+			c.net.heal()
+			c.propose(arbiter.Beat{Boot: boot(cut)})
+		})
+	}
+}
+
+func TestATakeAtADeadLeaderIsKnownToBeUnknownSoon(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster) {
+		c.startAll()
+		leader, taker := c.leader(), c.follower()
+		r := c.propose(arbiter.Register{Boot: boot(taker)})
+		c.isolate(leader)
+		began := time.Now()
+		_, err := c.try(arbiter.Take{Group: "g", Boot: boot(taker), Protection: arbiter.ProtectFence, Seen: arbiter.See(r, "g")}, time.Minute)
+		if took := time.Since(began); took > 8*c.timing().Heartbeat {
+			t.Errorf("it took %v", took)
+		}
+		if err == nil || errors.Is(err, ErrNotProposed) || arbiter.RefusedAs(err) != "" {
+			t.Errorf("the outcome is unknown, not %v", err)
+		}
+		if got := c.propose(arbiter.Beat{Boot: boot(taker)}); got.Groups["g"].Epoch != 0 {
+			t.Errorf("the cut-off leader's entry was agreed: %+v", got.Groups["g"])
+		}
+	})
+}
+
+func TestOneNodeIsACluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, "a")
+		defer c.stopAll()
+		c.startAll()
+		c.propose(arbiter.Register{Boot: boot("a")})
+		if s := c.nodes["a"].Status(); s.State != Leader || !s.Quorum || !s.Admitted || s.Problem != "" {
+			t.Errorf("%+v", s)
+		}
+	})
+}

@@ -29,21 +29,22 @@ const (
 
 // Node is one node's part in the ledger.
 type Node struct {
-	opt    Options
-	timing Timing
-	log    *slog.Logger
-	store  *store
-	guard  *watchdog
-	feed   *feed
-	fsm    *machine
-	port   *port
-	links  map[string]*link
-	leader leadership
-	said   *seldom
-	failed chan error
-	life   context.Context // the node's own, no caller's; its goroutines end with it
-	stop   context.CancelFunc
-	wg     sync.WaitGroup
+	opt     Options
+	timing  Timing
+	log     *slog.Logger
+	store   *store
+	guard   *watchdog
+	feed    *feed
+	fsm     *machine
+	port    *port
+	links   map[string]*link
+	encoded *encoder
+	leader  leadership
+	said    *seldom
+	failed  chan error
+	life    context.Context // the node's own, no caller's; its goroutines end with it
+	stop    context.CancelFunc
+	wg      sync.WaitGroup
 
 	membership sync.Mutex // one change of membership at a time
 	closing    sync.Once
@@ -65,6 +66,7 @@ type Node struct {
 // Start opens the node's disk and port and begins to take part. It returns before there is a
 // leader, or even a ledger: Status says how far the node is. The context bounds only the start.
 func Start(ctx context.Context, opt Options) (*Node, error) {
+	opt.Peers = slices.Clone(opt.Peers)
 	if err := opt.check(); err != nil {
 		return nil, err
 	}
@@ -84,7 +86,7 @@ func Start(ctx context.Context, opt Options) (*Node, error) {
 	}
 	life, stop := context.WithCancel(context.Background())
 	n := &Node{
-		opt: opt, timing: timing, log: opt.Log, store: s, feed: newFeed(), said: newSeldom(repeatEvery),
+		encoded: &encoder{}, opt: opt, timing: timing, log: opt.Log, store: s, feed: newFeed(), said: newSeldom(repeatEvery),
 		links: map[string]*link{}, failed: make(chan error, 1), life: life, stop: stop,
 	}
 	n.guard = &watchdog{storage: s.bolt, limit: timing.Stall, trip: n.fail}

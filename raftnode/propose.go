@@ -85,7 +85,7 @@ func (n *Node) repeat(ctx context.Context, harmless bool, try func(context.Conte
 	defer context.AfterFunc(n.life, cancel)()
 	var unknown error // the last outcome that isn't known
 	last := errors.New("no leader is known")
-	for ctx.Err() == nil {
+	for tries := 0; ctx.Err() == nil; tries++ {
 		if err := n.ended(); err != nil {
 			last = err
 			break
@@ -111,7 +111,7 @@ func (n *Node) repeat(ctx context.Context, harmless bool, try func(context.Conte
 			n.doubted()
 			return agreed{}, fmt.Errorf("outcome unknown: %w", err)
 		}
-		pause(ctx, reign.Done(), n.timing.Heartbeat/20)
+		pause(ctx, reign.Done(), n.timing.Heartbeat/20<<min(tries, 3))
 	}
 	n.doubted()
 	if unknown != nil {
@@ -120,19 +120,23 @@ func (n *Node) repeat(ctx context.Context, harmless bool, try func(context.Conte
 	return agreed{}, fmt.Errorf("%w: %w", ErrNotProposed, last)
 }
 
-// attempt is one try at one leader. Where a lost answer does no harm it is given up early: after
-// an attempt's time, or when another leader becomes known.
+// attempt is one try at one leader, which ends when the leader is known to be another. Where a lost
+// answer does no harm it is given up at once then, and after an attempt's time in any case;
+// elsewhere the former leader has a heartbeat left to give its answer.
 func (n *Node) attempt(ctx context.Context, leader string, harmless bool, try func(context.Context, string) (agreed, error)) (agreed, error) {
-	if !harmless {
-		return try(ctx, leader)
-	}
-	ctx, cancel := context.WithTimeout(ctx, n.timing.Attempt)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	patience := n.timing.Heartbeat
+	if harmless {
+		patience = 0
+		ctx, cancel = context.WithTimeout(ctx, n.timing.Attempt)
+		defer cancel()
+	}
 	now, reign := n.leader.get()
 	if now != leader {
 		return agreed{}, fmt.Errorf("leader changed: %w", errUnsent)
 	}
-	defer context.AfterFunc(reign, cancel)()
+	defer context.AfterFunc(reign, func() { time.AfterFunc(patience, cancel) })()
 	return try(ctx, leader)
 }
 

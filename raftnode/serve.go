@@ -79,9 +79,9 @@ func (a *asker) handle(ctx context.Context, req request) {
 	case askHello:
 		body = n.introduce()
 	case askPropose:
-		body, err = n.applyFor(ctx, a.peer, req.Body)
+		body, err = n.encoded.answer(n.applyFor(ctx, a.peer, req.Body))
 	case askRead:
-		body, err = n.read(ctx)
+		body, err = n.encoded.answer(n.read(ctx))
 	case askReadmit:
 		body, err = n.readmit(ctx, a.peer, req.Body)
 	default:
@@ -123,7 +123,11 @@ func (a *asker) push(ctx context.Context, id uint64) error {
 			if !on {
 				return nothing("%s is closing", n.opt.Self)
 			}
-			body = r
+			raw, err := n.encoded.record(r)
+			if err != nil {
+				return err
+			}
+			body = raw
 		case <-tick.C:
 			if r := n.currentRaft(); r == nil || r.State() != raft.Leader {
 				return nothing("%s doesn't lead", n.opt.Self)
@@ -164,6 +168,40 @@ func (a *asker) send(r reply, body any) error {
 		return err
 	}
 	return writeFrame(a.conn, r, maxReply)
+}
+
+// encoder keeps the newest record's JSON: the same one goes to the proposer and to every watcher.
+type encoder struct {
+	mu    sync.Mutex
+	index uint64
+	raw   json.RawMessage
+}
+
+// record is a record's JSON. A record is known by its index.
+func (e *encoder) record(r arbiter.Record) (json.RawMessage, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.raw != nil && e.index == r.Index {
+		return e.raw, nil
+	}
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode the record: %w", err)
+	}
+	e.index, e.raw = r.Index, raw
+	return raw, nil
+}
+
+// answer is what the peer decodes as agreed.
+func (e *encoder) answer(a agreed, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	raw, err := e.record(a.Record)
+	return struct {
+		Record  json.RawMessage  `json:"record"`
+		Refusal *arbiter.Refusal `json:"refusal,omitempty"`
+	}{raw, a.Refusal}, err
 }
 
 // introduction is a node's answer to hello.

@@ -64,6 +64,8 @@ func (n *Node) Status() Status {
 		s.State, s.Quorum, s.Admitted, s.Problem = Failed, false, false, failure.Error()
 	case lost:
 		s.State, s.Admitted = Lost, false
+	case s.Admitted && s.Quorum:
+		s.Problem = "" // it's over, and not yet looked at again
 	}
 	return s
 }

@@ -109,6 +109,10 @@ func greet(t *testing.T, address string, conf *tls.Config, kind byte, g greeting
 	return nil
 }
 
+// anyError: the server hangs up in the middle of the handshake, and what the client sees of that
+// depends on how far it had got.
+const anyError = "any error"
+
 func TestWhoIsLetIn(t *testing.T) {
 	c := onLoopback(t, true, "a", "b", "c")
 	c.startAll()
@@ -136,10 +140,10 @@ func TestWhoIsLetIn(t *testing.T) {
 		want string // in the error; "" for let in
 	}{
 		{"a peer with its certificate", client(c.tls["b"]), kindRequest, good, ""},
-		{"a certificate of another authority", trusting, kindRequest, good, "tls"},
-		{"no certificate", nobody, kindRequest, good, "tls"},
+		{"a certificate of another authority", trusting, kindRequest, good, anyError},
+		{"no certificate", nobody, kindRequest, good, anyError},
 		{"TLS 1.2", old, kindRequest, good, "version"},
-		{"no TLS at all", nil, kindRequest, good, ""},
+		{"no TLS at all", nil, kindRequest, good, anyError},
 		{"another node's name", client(c.tls["c"]), kindRequest, good, `the certificate is for node "c", not for "b"`},
 		{"a node of this authority that the file doesn't list", client(stranger), kindRequest, with(func(g *greeting) { g.From = "stranger" }), "use the same file"},
 		{"this node itself", client(c.tls["a"]), kindRequest, with(func(g *greeting) { g.From = "a" }), "lists no other node"},
@@ -153,7 +157,7 @@ func TestWhoIsLetIn(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			err := greet(t, c.peers[0].Address, row.conf, row.kind, row.g)
 			switch {
-			case row.conf == nil: // the server hangs up or answers with an alert that is no frame
+			case row.want == anyError:
 				if err == nil {
 					t.Error("let in")
 				}
