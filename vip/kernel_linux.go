@@ -229,7 +229,7 @@ func (k *Kernel) endConversations(groups []*group) error {
 		return nil
 	}
 	killed, err := k.sockets.destroy(gone)
-	err = errors.Join(err, k.links.forget(gone))
+	err = errors.Join(err, k.forget(gone))
 	if killed > 0 {
 		k.log.Info("connections destroyed", "count", killed)
 	}

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"strings"
 
 	"github.com/mdlayher/netlink"
-	vnetlink "github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,7 +29,8 @@ const connected = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5 | 1<<8 | 1<<9 | 1<<11 | 1<<12
 // sockets ends conversations. A connection outlives its address: without this it would resume, with whatever
 // was written to it in between, when the address comes back (SOCK_DESTROY, Linux 4.9).
 type sockets struct {
-	conn *netlink.Conn
+	conn     *netlink.Conn
+	tracking *tracking
 }
 
 func dialSockets() (*sockets, error) {
@@ -40,7 +38,11 @@ func dialSockets() (*sockets, error) {
 	if err != nil {
 		return nil, fmt.Errorf("socket diagnosis: %w", err)
 	}
-	return &sockets{conn}, nil
+	tracking, err := dialTracking()
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return &sockets{conn, tracking}, nil
 }
 
 // destroy kills every connected socket whose local address is in gone, and reports how many there were.
@@ -101,49 +103,4 @@ func localAddress(family byte, id []byte) netip.Addr {
 	return netip.AddrFrom16([16]byte(source[:16])).Unmap()
 }
 
-func (s *sockets) close() error { return s.conn.Close() }
-
-// flows matches tracked connections of lost addresses; it is a filter for netlink.ConntrackDeleteFilters.
-type flows map[netip.Addr]bool
-
-// MatchConntrackFlow reports whether either end of the flow, before or after NAT, is a lost address.
-func (f flows) MatchConntrackFlow(flow *vnetlink.ConntrackFlow) bool {
-	for _, ip := range [][]byte{flow.Forward.SrcIP, flow.Forward.DstIP, flow.Reverse.SrcIP, flow.Reverse.DstIP} {
-		if addr, ok := netip.AddrFromSlice(ip); ok && f[addr.Unmap()] {
-			return true
-		}
-	}
-	return false
-}
-
-// forget deletes the tracked connections of lost addresses, or a NAT rule would go on serving them. A kernel without
-// connection tracking has none. Reading the kernel's table takes 11 ms for each family even when it is empty (262144
-// buckets), and a client waits for it, so only what can be there is looked for.
-func (l *links) forget(gone map[netip.Addr]bool) error {
-	if tracksNothing() {
-		return nil
-	}
-	families := map[vnetlink.InetFamily]bool{}
-	for ip := range gone {
-		if ip.Is4() {
-			families[unix.AF_INET] = true
-		} else {
-			families[unix.AF_INET6] = true
-		}
-	}
-	var errs []error
-	for family := range families {
-		_, err := l.handle.ConntrackDeleteFilters(vnetlink.ConntrackTable, family, flows(gone))
-		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOENT) {
-			errs = append(errs, fmt.Errorf("deletion of tracked connections: %w", err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// tracksNothing reports whether the kernel says that it tracks no connection in this namespace. When it says nothing,
-// it may.
-func tracksNothing() bool {
-	count, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_count")
-	return err == nil && strings.TrimSpace(string(count)) == "0"
-}
+func (s *sockets) close() error { return errors.Join(s.conn.Close(), s.tracking.close()) }
