@@ -164,13 +164,13 @@ func (n *Node) form(peers map[string]introduction, errs map[string]error) error 
 		}
 	}
 	ledger := ledgerID(n.opt.Cluster, mine)
+	n.setLedger(ledger)
 	if err := n.startRaft(mine); err != nil {
 		return err
 	}
-	if err := n.store.setLedger(ledger); err != nil {
+	if err := n.store.setLedger(ledger); err != nil { // only now: it says that the log has begun
 		return err
 	}
-	n.setLedger(ledger)
 	n.log.Info("ledger formed", "ledger", ledger, "disks", mine)
 	return nil
 }

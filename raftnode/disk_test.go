@@ -42,12 +42,15 @@ func (d *sickDisk) SetUint64(k []byte, v uint64) error {
 	return errors.Join(d.write(), d.storage.SetUint64(k, v))
 }
 
-// infect puts a sick disk under a node's watchdog. Nothing is written meanwhile: the ledger is
-// idle between the test's proposals.
-func infect(n *Node) *sickDisk {
-	d := &sickDisk{storage: n.guard.storage}
-	n.guard.storage = d
-	return d
+// frail makes every node started from now on run on a disk that can be made sick.
+func frail(c *cluster) map[string]*sickDisk {
+	disks := map[string]*sickDisk{}
+	c.tuneup = func(o *Options) {
+		d := &sickDisk{}
+		disks[o.Self] = d
+		o.disk = func(s storage) storage { d.storage = s; return d }
+	}
+	return disks
 }
 
 func (d *sickDisk) set(hang chan struct{}, err error) {
@@ -58,12 +61,13 @@ func (d *sickDisk) set(hang chan struct{}, err error) {
 
 func TestALeaderWhoseDiskHangsLeavesTheQuorum(t *testing.T) {
 	virtual(t, func(t *testing.T, c *cluster) {
+		disks := frail(c)
 		c.startAll()
 		leader, other := c.leader(), c.follower()
 		c.propose(arbiter.Register{Boot: boot(other)})
 		hang := make(chan struct{})
 		defer close(hang)
-		infect(c.nodes[leader]).set(hang, nil)
+		disks[leader].set(hang, nil)
 
 		began := time.Now()
 		c.propose(arbiter.Beat{Boot: boot(other)})
@@ -90,10 +94,11 @@ func TestALeaderWhoseDiskHangsLeavesTheQuorum(t *testing.T) {
 
 func TestAFollowerWhoseDiskFailsLeavesTheQuorum(t *testing.T) {
 	virtual(t, func(t *testing.T, c *cluster) {
+		disks := frail(c)
 		c.startAll()
 		sick := c.follower()
 		leader := c.leader()
-		infect(c.nodes[sick]).set(nil, errors.New("input/output error"))
+		disks[sick].set(nil, errors.New("input/output error"))
 		c.propose(arbiter.Register{Boot: boot(leader)})
 		c.until("the failure told", 5*time.Second, func() bool { return c.nodes[sick].Status().State == Failed })
 		if err := <-c.nodes[sick].Failed(); !strings.Contains(err.Error(), "input/output error") {
@@ -106,11 +111,12 @@ func TestAFollowerWhoseDiskFailsLeavesTheQuorum(t *testing.T) {
 // Raft panics when it can't save its term; the node must leave the quorum instead.
 func TestATermThatCannotBeSavedEndsRaftAndNotTheProcess(t *testing.T) {
 	virtual(t, func(t *testing.T, c *cluster) {
+		disks := frail(c)
 		c.startAll()
 		sick := c.follower()
 		leader := c.leader()
 		c.propose(arbiter.Register{Boot: boot(sick)})
-		infect(c.nodes[sick]).set(nil, errors.New("input/output error"))
+		disks[sick].set(nil, errors.New("input/output error"))
 		c.crash(leader)
 		c.until("the failure told", 10*time.Second, func() bool { return c.nodes[sick].Status().State == Failed })
 		c.start(leader)

@@ -90,6 +90,9 @@ func Start(ctx context.Context, opt Options) (*Node, error) {
 		links: map[string]*link{}, failed: make(chan error, 1), life: life, stop: stop,
 	}
 	n.guard = &watchdog{storage: s.bolt, limit: timing.Stall, trip: n.fail}
+	if opt.disk != nil {
+		n.guard.storage = opt.disk(s.bolt)
+	}
 	n.fsm = &machine{feed: n.feed, trip: n.fail}
 	n.port = &port{
 		opt: &n.opt, ln: ln, log: n.log, said: newSeldom(time.Minute), conns: map[*tracked]struct{}{},

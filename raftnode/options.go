@@ -37,6 +37,8 @@ type Options struct {
 	// Listener and Dial replace the network, for clusters in one process. Nil means TCP.
 	Listener net.Listener
 	Dial     func(ctx context.Context, address string) (net.Conn, error)
+
+	disk func(storage) storage // puts a disk that can be made sick under the watchdog
 }
 
 // Timing is what follows from the ttl.
