@@ -22,7 +22,7 @@ var rewritten = []struct {
 	{regexp.MustCompile(`(permit db epoch \d+) until [0-9hms.]+`), "$1"},      // a reading of that node's clock
 	{regexp.MustCompile(`^decided  group=db action="(.*?)" epoch=\d+`), "$1"}, // the lab has one group
 	{regexp.MustCompile(`took=(\d+)(?:\.\d+)?(m?s|µs)`), "in $1$2"},           // no nanoseconds
-	{regexp.MustCompile(`(  | )(group=db|target=db\d|step=\d) ?`), " "},
+	{regexp.MustCompile(` (group=db|target=db\d|epoch=\d+)\b`), ""},
 }
 
 // plain is a log's line for somebody who doesn't know the program; empty: not for them.

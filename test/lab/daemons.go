@@ -41,7 +41,7 @@ fencing:
 {{- range .Nodes}}{{if .Member}}
   {{.Name}}:
     levels:
-      - - ipmi: {address: {{.BMC}}, username: {{$.User}}, password_file: {{$.Lab.Dir}}/bmc.pass}
+      - - ipmi: {address: {{.BMC}}, username: {{$.User}}, password_file: {{$.Lab.Dir}}/bmc.pass, timeout: 2s}
 {{- if $.Lab.PDU}}
       - - script: {path: {{index $.Lab.Switch 0}}, args: [{{$.PDU}}, {{.Name}}]}
 {{- end}}{{end}}{{end}}

@@ -33,6 +33,9 @@ func (l *Lab) Timeline(r Report) ([]Event, error) {
 	return events, nil
 }
 
+// noticed is what a client would call an outage; shorter pauses are the machine's own.
+const noticed = 5 * time.Millisecond
+
 // Events are the judge's part of a story.
 func (r Report) Events() []Event {
 	var events []Event
@@ -54,7 +57,10 @@ func (r Report) Events() []Event {
 	for _, o := range r.Overlaps {
 		add(o.From.Add(time.Microsecond), "judge", "TWO HOLDERS: %s and %s, for %s", o.A, o.B, Milliseconds(o.To.Sub(o.From)))
 	}
-	if r.Outage.To.Before(r.To) {
+	if r.Outage.Length() > noticed {
+		add(r.Outage.From, "client", "gets no answers")
+	}
+	if r.Outage.To.Before(r.To) && r.Outage.Length() > noticed {
 		add(r.Outage.To.Add(time.Microsecond), "client", "gets answers again, after %s without", Milliseconds(r.Outage.Length()))
 	}
 	return events
