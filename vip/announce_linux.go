@@ -30,7 +30,7 @@ func dialFrames() (*frames, error) {
 	// Protocol 0: the socket sends and never receives.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("packet socket: %w (CAP_NET_RAW is needed)", err)
+		return nil, fmt.Errorf("packet socket: %w", err)
 	}
 	timeout := unix.NsecToTimeval(framesTimeout.Nanoseconds())
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &timeout); err != nil {

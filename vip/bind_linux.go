@@ -39,7 +39,9 @@ func (k *Kernel) Bind(permits ...claim.Permit) error {
 			errs = append(errs, &GroupError{p.Group(), fmt.Errorf("%w: %v", ErrNoPermit, p)})
 		default:
 			found[0].permit, found[0].adopted = p, 0
-			groups = append(groups, found[0])
+			if !slices.Contains(groups, found[0]) {
+				groups = append(groups, found[0])
+			}
 		}
 	}
 	if len(groups) == 0 {
@@ -108,8 +110,9 @@ func (k *Kernel) arm(groups []*group) ([]*group, error) {
 	return nil, errors.Join(errs...)
 }
 
-// prepare makes sure that groups which aren't open have nothing up and no conversation left: opening the guard
-// then lets nobody in before the address is added, however late it happens.
+// prepare makes sure that groups which aren't open have nothing up: opening the guard then lets nobody in before the
+// address is added, however late it happens. Conversations end, unless the permit never did: then only the guard
+// was lost, and is on its way back.
 func (k *Kernel) prepare(groups []*group) error {
 	now := k.clock()
 	closed := map[netip.Addr]bool{}
@@ -118,12 +121,14 @@ func (k *Kernel) prepare(groups []*group) error {
 		if now < g.open {
 			continue
 		}
-		fresh = append(fresh, g)
+		if now >= g.tenure {
+			fresh = append(fresh, g)
+		}
 		for _, ip := range g.ips() {
 			closed[ip] = true
 		}
 	}
-	if len(fresh) == 0 {
+	if len(closed) == 0 {
 		return nil
 	}
 	if err := k.clear(closed); err != nil {
@@ -179,7 +184,7 @@ func (k *Kernel) tryArm(groups []*group, entries []entry) (late []*group, err er
 		if !k.armed || over > k.lateness {
 			k.lateness, k.armed = over, true
 		}
-		g.open = before + life - jitter
+		g.open, g.tenure = before+life-jitter, g.permit.Until()
 		g.used = true
 	}
 	k.adjust(committed-before, len(late) > 0)

@@ -46,11 +46,11 @@ func TestConnectionsDieWithTheAddress(t *testing.T) {
 		},
 		"by the permit's end, found by the next Bind": func(s *stage, k *Kernel) {
 			until := s.group(k, "db").Until
-			within(s.t, 2*time.Second, "the permit is over", func() bool { return s.now() > until })
+			within(s.t, 4*time.Second, "the permit is over", func() bool { return s.now() > until })
 		},
 		"by the permit's end, found by Reconcile": func(s *stage, k *Kernel) {
 			until := s.group(k, "db").Until
-			within(s.t, 2*time.Second, "the permit is over", func() bool { return s.now() > until })
+			within(s.t, 4*time.Second, "the permit is over", func() bool { return s.now() > until })
 			s.reconcile(k)
 		},
 	} {
@@ -58,7 +58,7 @@ func TestConnectionsDieWithTheAddress(t *testing.T) {
 			t.Run(name+", "+addr.String(), func(t *testing.T) {
 				s := newStage(t)
 				k := s.kernel()
-				s.bind(k, "db", 500*time.Millisecond)
+				s.bind(k, "db", 1500*time.Millisecond)
 				client, server := s.talk(addr)
 				if _, err := server.Write([]byte("x")); err != nil {
 					t.Fatal(err)
@@ -90,6 +90,8 @@ func TestConnectionsSurviveWhileThePermitLasts(t *testing.T) {
 	client, server := s.talk(vip4)
 	s.bind(k, "db", 6*time.Second)
 	s.run("ip", "-n", s.node, "addr", "del", "10.99.0.100/32", "dev", "wire")
+	s.reconcile(k)
+	s.onNode("nft", "flush", "ruleset")
 	s.reconcile(k)
 	s.bind(k, "db", 7*time.Second)
 	if err := k.Unbind("web"); err != nil {

@@ -127,7 +127,8 @@ func (g *guard) install(addrs []netip.Addr) error {
 		}
 	}
 	if err := g.commit(); err != nil {
-		return fmt.Errorf("nftables table %s: %w (if another version left it behind: nft delete table inet %s; nft delete table arp %s)",
+		return fmt.Errorf("nftables table %s: %w (the kernel needs nftables for inet and arp with fib: CONFIG_NF_TABLES_INET, "+
+			"CONFIG_NF_TABLES_ARP, CONFIG_NFT_FIB_INET; a table of that name that isn't ours goes by: nft delete table inet %s; nft delete table arp %s)",
 			g.name, err, g.name, g.name)
 	}
 	g.addrs = slices.SortedFunc(slices.Values(addrs), netip.Addr.Compare)

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/solevip/solevip/claim"
+	"golang.org/x/sys/unix"
 )
 
 // Kernel holds addresses in the network namespace that it was opened in. Its methods may be called from any goroutine;
@@ -40,7 +44,8 @@ type group struct {
 	permit  claim.Permit  // the last one; the zero Permit when the group is to be down
 	adopted time.Duration // kept from an earlier life by Sweep: allowed until then without a permit
 	open    time.Duration // the guard surely lets all addresses through until then; 0: closed
-	used    bool          // conversations of an earlier tenure may be left: true from Bind until they are destroyed
+	tenure  time.Duration // the end of the last permit that was armed: its conversations may go on until then
+	used    bool          // conversations may be left: true from Bind until they are destroyed
 }
 
 // until is the reading of the clock up to which the addresses may be up.
@@ -78,14 +83,37 @@ func Open(o Options) (*Kernel, error) {
 			k.owner[a.IP()] = g
 		}
 	}
-	if err := k.dial(o); err != nil {
+	err := k.dial(o)
+	if err == nil {
+		err = k.takeOver()
+	}
+	if errors.Is(err, unix.EPERM) {
+		err = fmt.Errorf("%w (CAP_NET_ADMIN and CAP_NET_RAW are needed)", err)
+	}
+	if err != nil {
 		return nil, errors.Join(err, k.hangUp())
 	}
-	if err := k.takeOver(); err != nil {
-		return nil, errors.Join(err, k.hangUp())
-	}
+	k.warnOfSharedFate()
 	k.log.Info("guard installed", "table", k.guard.name, "addresses", len(k.owner), "owned", k.guard.owned)
 	return k, nil
+}
+
+// warnOfSharedFate tells of addresses that take others with them when they end: with a configured prefix one may be the
+// primary of its subnet, and the kernel then removes the secondaries, too.
+func (k *Kernel) warnOfSharedFate() {
+	for _, g := range k.sorted() {
+		for _, a := range g.addrs {
+			if a.KeepPrefix && a.IP().Is4() && !promotes("all") && !promotes(a.Interface) {
+				k.log.Warn("the end of this address may take others of its subnet with it; set the sysctl, or let it be bound as /32",
+					"group", g.name, "address", a.Prefix, "sysctl", "net.ipv4.conf."+a.Interface+".promote_secondaries=1")
+			}
+		}
+	}
+}
+
+func promotes(link string) bool {
+	setting, err := os.ReadFile(filepath.Join("/proc/sys/net/ipv4/conf", link, "promote_secondaries"))
+	return err == nil && strings.TrimSpace(string(setting)) != "0"
 }
 
 // dial opens every socket, so that all of them belong to the namespace of this thread.
@@ -104,22 +132,6 @@ func (k *Kernel) dial(o Options) (err error) {
 	}
 	k.events, err = dialEvents()
 	return err
-}
-
-// takeOver installs the guard over what an earlier life left. Addresses that it guarded and we don't stay guarded
-// until they are swept: they may still be on a link.
-func (k *Kernel) takeOver() error {
-	old, err := k.guard.exists()
-	if err != nil {
-		return err
-	}
-	if old {
-		before, err := k.guard.members(k.guard.guarded4, k.guard.guarded6)
-		if err == nil {
-			k.former = slices.DeleteFunc(before, func(a netip.Addr) bool { return k.owner[a] != nil })
-		}
-	}
-	return k.install()
 }
 
 func (k *Kernel) install() error {
@@ -167,7 +179,7 @@ func (k *Kernel) lower(groups []*group) error {
 	members := map[netip.Addr]bool{}
 	var ips []netip.Addr
 	for _, g := range groups {
-		g.open = 0
+		g.open, g.tenure = 0, 0
 		for _, ip := range g.ips() {
 			members[ip] = true
 			ips = append(ips, ip)
@@ -241,121 +253,12 @@ func (k *Kernel) endConversations(groups []*group) error {
 	return err
 }
 
-// Sweep clears what an earlier life left behind, on any link, but for the groups in keep: those stay up, without a
-// flap, until their guard closes or the next Bind. A kept group that isn't up any more is swept like the others.
-func (k *Kernel) Sweep(keep []string) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	kept, errUnknown := k.lookup(keep)
-	live, err := k.guard.live()
-	if err != nil {
-		return err
-	}
-	now := k.clock()
-	var rest []*group
-	for _, g := range k.sorted() {
-		if g.may(now) {
-			continue // bound in this life: nothing is left over
-		}
-		open, all := groupSpan(g, live)
-		if slices.Contains(kept, g) && all {
-			g.adopted, g.open = now+open.last, now+open.first
-			k.log.Info("addresses adopted", "group", g.name, "for", open.first)
-			continue
-		}
-		rest = append(rest, g)
-	}
-	return errors.Join(errUnknown, k.lower(rest), k.sweepFormer())
-}
-
-// sweepFormer closes and deletes the addresses of an earlier life that are ours no more. One that has no end of life
-// isn't from there: it stays, and isn't guarded any longer.
-func (k *Kernel) sweepFormer() error {
-	if len(k.former) == 0 {
-		return nil
-	}
-	if err := k.shut(k.former); err != nil {
-		return err
-	}
-	present, err := k.links.list(func(a netip.Addr) bool { return slices.Contains(k.former, a) })
-	if err != nil {
-		return err
-	}
-	ours := slices.DeleteFunc(present, func(f found) bool { return f.life == 0 })
-	if err := k.links.drop(ours); err != nil {
-		return err
-	}
-	k.former = nil
-	return k.install()
-}
-
-// groupSpan is the time for which all addresses of a group are let through, and whether they are.
-func groupSpan(g *group, live map[netip.Addr]span) (open span, all bool) {
-	for i, ip := range g.ips() {
-		s, ok := live[ip]
-		if !ok {
-			return span{}, false
-		}
-		if i == 0 {
-			open = s
-		}
-		open = span{min(open.first, s.first), max(open.last, s.last)}
-	}
-	return open, true
-}
-
 func (k *Kernel) sorted() []*group {
 	groups := make([]*group, 0, len(k.groups))
 	for _, name := range groupNames(k.groups) {
 		groups = append(groups, k.groups[name])
 	}
 	return groups
-}
-
-// Status reads what the kernel has.
-func (k *Kernel) Status() (Status, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	s := Status{Table: k.guard.name, Owned: k.guard.owned, Lateness: k.lateness}
-	live, err := k.guard.live()
-	if err != nil {
-		return s, err
-	}
-	present, err := k.links.list(func(a netip.Addr) bool { return k.owner[a] != nil })
-	if err != nil {
-		return s, err
-	}
-	links, _ := k.links.find(k.interfaces(k.sorted())) // one that is missing has no addresses
-	now := k.clock()
-	for _, g := range k.sorted() {
-		status := GroupStatus{Group: g.name, Epoch: g.permit.Epoch(), Up: true}
-		if g.may(now) {
-			status.Until = g.until()
-		}
-		for _, a := range g.addrs {
-			on := slices.ContainsFunc(present, func(f found) bool { return f.is(a, links) })
-			status.Addresses = append(status.Addresses, AddressStatus{a, on, live[a.IP()].first})
-			status.Up = status.Up && on && live[a.IP()].first > 0
-		}
-		s.Groups = append(s.Groups, status)
-	}
-	return s, nil
-}
-
-// is reports whether an address on a link is the one that was configured.
-func (f found) is(a Address, links map[string]link) bool {
-	on, known := links[a.Interface]
-	return known && f.index == on.index && netip.PrefixFrom(f.addr, f.prefix) == a.Bound() && f.peer == f.addr
-}
-
-func (k *Kernel) interfaces(groups []*group) []string {
-	var names []string
-	for _, g := range groups {
-		for _, a := range g.addrs {
-			names = append(names, a.Interface)
-		}
-	}
-	return names
 }
 
 // Close lets go of the kernel. While a group is up, or may be, the guard stays behind and closes on time: a successor

@@ -4,6 +4,7 @@ package vip
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -252,5 +253,30 @@ func TestWatchEnds(t *testing.T) {
 		})
 		cancel()
 		k.hangUp()
+	}
+}
+
+// Events that overran the socket's buffer are lost; that is reported, and what comes later still is.
+func TestWatchSurvivesAnOverrun(t *testing.T) {
+	s := newStage(t)
+	k := s.kernel()
+	if err := k.events.routes.SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	changed := k.Watch(t.Context())
+	untilQuiet(changed, 1200*time.Millisecond)
+
+	k.mu.Lock() // the reader waits to learn whose the first address is
+	s.run("ip", "-n", s.node, "addr", "add", spare4.String(), "dev", "lo")
+	for i := range 100 {
+		s.run("ip", "-n", s.node, "addr", "add", fmt.Sprintf("10.96.0.%d/32", i), "dev", "lo")
+	}
+	k.mu.Unlock()
+	untilQuiet(changed, 200*time.Millisecond)
+	s.run("ip", "-n", s.node, "addr", "del", spare4.String(), "dev", "lo")
+	select {
+	case <-changed:
+	case <-time.After(5 * time.Second):
+		t.Error("a change after the overrun was not reported")
 	}
 }

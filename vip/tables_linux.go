@@ -38,7 +38,7 @@ func (g *guard) claimTables() error {
 			if owned, listErr := g.anyFlag(tableOwner); listErr == nil && owned {
 				return fmt.Errorf("nftables table %s is owned by another process: a daemon of the same cluster runs in this network namespace; stop it first", g.name)
 			}
-			return fmt.Errorf("nftables table %s: %w (CAP_NET_ADMIN is needed)", g.name, err)
+			return fmt.Errorf("nftables table %s: %w", g.name, err)
 		case flags != 0:
 			flags = 0 // an older kernel, or tables that were made without ownership
 		default:

@@ -105,4 +105,12 @@ func (t *tracking) empty() bool {
 		binary.BigEndian.Uint32(answer[trackingRequest+4:]) == 0
 }
 
-func (t *tracking) close() error { return unix.Close(t.fd) }
+// close may be called again.
+func (t *tracking) close() error {
+	if t.fd < 0 {
+		return nil
+	}
+	fd := t.fd
+	t.fd = -1 // before the number can mean another file
+	return unix.Close(fd)
+}

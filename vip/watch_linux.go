@@ -53,6 +53,7 @@ func (k *Kernel) Watch(ctx context.Context) <-chan struct{} {
 	}
 	routes, tables := k.events.routes, k.events.tables
 	err := errors.Join(
+		routes.SetReadDeadline(time.Time{}), tables.SetReadDeadline(time.Time{}), // an earlier Watch left them in the past
 		routes.JoinGroup(unix.RTNLGRP_LINK), routes.JoinGroup(unix.RTNLGRP_IPV4_IFADDR), routes.JoinGroup(unix.RTNLGRP_IPV6_IFADDR),
 		tables.JoinGroup(nftablesGroup))
 	if err != nil {
