@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"text/template"
+
+	"github.com/solevip/solevip/cert"
 )
 
 // daemon is the software under test on the machines.
@@ -28,7 +30,7 @@ type solevip struct{}
 
 var solevipFile = template.Must(template.New("solevip.yaml").Parse(`cluster:
   name: {{.Cluster}}
-  insecure: true    # the lab's network exists inside this machine only
+  tls: {ca: {{.Lab.Dir}}/pki/ca.crt, cert: "{{.Lab.Dir}}/pki/{node}.crt", key: "{{.Lab.Dir}}/pki/{node}.key"}
   nodes:
 {{- range .Nodes}}
     {{.Name}}: {address: {{.Addr}}{{if not .Member}}, role: arbiter{{end}}}
@@ -43,7 +45,7 @@ fencing:
     levels:
       - - ipmi: {address: {{.BMC}}, username: {{$.User}}, password_file: {{$.Lab.Dir}}/bmc.pass, timeout: 2s}
 {{- if $.Lab.PDU}}
-      - - script: {path: {{index $.Lab.Switch 0}}, args: [{{$.PDU}}, {{.Name}}]}
+      - - script: {path: {{index $.Lab.Switch 0}}, args: [{{$.PDU}}, {{.Name}}], timeout: 2s}
 {{- end}}{{end}}{{end}}
 {{- end}}
 groups:
@@ -52,9 +54,15 @@ groups:
     priority: {db1: 200, db2: 100}
     instances:
       - {interface: {{.Link}}, vrid: {{.VRID}}, addresses: [{{.VIP}}/24]}
+{{- with .Lab.Hook}}
+    hooks: {promote: {{.}}, demote: {{.}}}
+{{- end}}
 `))
 
 func (solevip) configure(l *Lab) error {
+	if err := issue(l.path("pki")); err != nil {
+		return err
+	}
 	f, err := os.Create(l.ConfigFile())
 	if err != nil {
 		return err
@@ -65,6 +73,19 @@ func (solevip) configure(l *Lab) error {
 		"Cluster": clusterName, "Nodes": Nodes, "Lab": l, "User": bmcUser, "PDU": strings.Join(pdu, ", "),
 		"Group": groupName, "Link": nodeLink, "VRID": vrid, "VIP": VIP,
 	})
+}
+
+// issue makes the certificates of a cluster, as its operator would.
+func issue(dir string) error {
+	if _, err := cert.Init(dir, clusterName); err != nil {
+		return err
+	}
+	for _, n := range Nodes {
+		if _, err := cert.Issue(dir, n.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ConfigFile is the one file that all machines share.

@@ -44,6 +44,7 @@ type Options struct {
 	Advert     time.Duration `json:"advert"`     // keepalived's interval; 1 s unless given
 	Protection string        `json:"protection"` // "fence" unless given
 	PDU        bool          `json:"pdu"`        // a power strip as the second level of fencing
+	Hook       string        `json:"hook"`       // the path of a promote and demote hook; none unless given
 }
 
 func (o Options) withDefaults() (Options, error) {
