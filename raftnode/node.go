@@ -61,6 +61,7 @@ type Node struct {
 	doubt    bool      // a proposal of ours went unanswered, and nothing was agreed since
 	failure  error
 	closed   bool
+	over     bool // closed for good: failed tells nothing more
 }
 
 // Start opens the node's disk and port and begins to take part. It returns before there is a
@@ -233,9 +234,10 @@ func (n *Node) onRaft(c net.Conn) {
 // cause is the one that is told.
 func (n *Node) fail(cause error) {
 	n.mu.Lock()
-	first := n.failure == nil
+	first := n.failure == nil && !n.over
 	if first {
 		n.failure = cause
+		n.failed <- cause // it has room for the one
 	}
 	r := n.raft
 	n.mu.Unlock()
@@ -243,7 +245,6 @@ func (n *Node) fail(cause error) {
 		return
 	}
 	n.log.Error("the ledger's disk failed; this node leaves the quorum until it is restarted", "err", cause, "dir", filepath.Join(n.opt.Dir, "raft"))
-	n.failed <- cause
 	if r != nil {
 		r.Shutdown() // doesn't wait: Raft itself may be what hangs on the disk
 	}
@@ -251,7 +252,8 @@ func (n *Node) fail(cause error) {
 }
 
 // Failed tells, once, why this node had to leave the quorum: its log's disk failed or hung. The
-// node then refuses everything; the process should be restarted once the disk is well.
+// node then refuses everything; the process should be restarted once the disk is well. The channel
+// is closed when the node is.
 func (n *Node) Failed() <-chan error { return n.failed }
 
 // haltRaft stops Raft and waits, but not for a disk that hangs.
@@ -314,6 +316,10 @@ func (n *Node) close() error {
 	n.port.close()
 	n.wg.Wait()
 	n.feed.close()
+	n.mu.Lock()
+	n.over = true
+	close(n.failed)
+	n.mu.Unlock()
 	if failed {
 		return err // the file's lock goes with the process: closing it could hang as well
 	}

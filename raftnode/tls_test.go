@@ -207,10 +207,15 @@ func TestASilentConnectionIsDropped(t *testing.T) {
 // The address of b leads to c: nothing of b's must reach it.
 func TestAnAddressThatLeadsToAnotherNodeIsNoticed(t *testing.T) {
 	c := onLoopback(t, true, "a", "b", "c")
-	c.startAll()
-	c.leader()
+	listen := c.tuneup
+	c.tuneup = func(o *Options) {
+		listen(o)
+		o.Peers = []Peer{c.peers[0], {Name: "b", Address: c.peers[2].Address}, {Name: "c", Address: c.peers[1].Address}}
+	}
+	c.start("a")
+	c.tuneup = listen
+	c.start("c")
 	n := c.nodes["a"]
-	n.port.opt.Peers = []Peer{c.peers[0], {Name: "b", Address: c.peers[2].Address}, c.peers[2]}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	conn, err := n.port.dial(ctx, kindRequest, "b")
