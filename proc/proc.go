@@ -34,6 +34,8 @@ type Command struct {
 	Path string // absolute
 	Args []string
 	Env  []string // the whole environment; see [Env]
+	// Stdin is what the program reads, secrets for instance: nobody else sees it.
+	Stdin []byte
 	// Timeout is the time limit; zero: only ctx limits it.
 	Timeout time.Duration
 	// KeepChildren leaves alone what a program that ended in time left running in its group:
@@ -98,6 +100,9 @@ func (r *run) run(c Command) {
 	cmd.Args[0] = c.Path
 	cmd.Dir = "/"
 	cmd.Env = append([]string{}, c.Env...) // never nil, which would mean ours
+	if c.Stdin != nil {
+		cmd.Stdin = bytes.NewReader(c.Stdin)
+	}
 	cmd.Stdout, cmd.Stderr = &r.output, &r.output
 	cmd.WaitDelay = outputGrace
 	if r.err = ownGroup(cmd); r.err != nil {

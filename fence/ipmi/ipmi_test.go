@@ -272,3 +272,12 @@ func must[T any](v T, err error) T {
 	}
 	return v
 }
+
+// The simulator's GUID, in the byte order that the machine's own firmware shows.
+func TestIdentityIsTheSystemsGUID(t *testing.T) {
+	var d fence.Identifier = device(t, Options{Address: simulated(t).Addr()})
+	id, err := d.Identity(t.Context())
+	if want := "674523a1-ab89-efcd-a123-456789abcdef"; id != want || err != nil {
+		t.Errorf("got %q (%v), want %s", id, err, want)
+	}
+}

@@ -93,3 +93,10 @@ func TestStuckBMCWithSuite17(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 }
+
+func TestBMCWithoutAGUIDHasNoIdentity(t *testing.T) {
+	address, _ := inProcess(t, "127.0.0.1:0", types.CipherSuiteID17)
+	if id, err := device(t, Options{Address: address}).Identity(t.Context()); id != "" || !errors.Is(err, fence.ErrNoIdentity) {
+		t.Errorf("got %q (%v)", id, err)
+	}
+}

@@ -12,18 +12,19 @@ import (
 	"time"
 
 	"github.com/solevip/solevip/fence"
+	"github.com/solevip/solevip/test/redfishbmc"
 )
 
 func TestOffCutsThePower(t *testing.T) {
 	m := alone(t)
-	d := m.device(t, Options{})
+	d := device(t, m, Options{})
 	read(t, d, fence.PowerOn)
 	if err := d.Off(t.Context(), shot); err != nil {
 		t.Fatal(err)
 	}
 	read(t, d, fence.PowerOff)
 	// The place of the system is remembered: one request reads it, two switch it off.
-	if got, want := tells(m.got()), "[GET S GET S/1 GET S/1 POST S/1/Reset ForceOff GET S/1]"; got != want {
+	if got, want := tells(m.Requests()), "[GET S GET S/1 GET S/1 POST S/1/Reset ForceOff GET S/1]"; got != want {
 		t.Errorf("requests %s\n    want %s", got, want)
 	}
 }
@@ -31,33 +32,33 @@ func TestOffCutsThePower(t *testing.T) {
 func TestOffOfWhatIsOffIsSuccess(t *testing.T) {
 	for name, code := range map[string]int{"409 as the standard has it": 409, "400 as some have it": 400, "500": 500} {
 		m := alone(t)
-		m.change("1", func(one *machine) { one.Power = "Off" })
-		m.will(func(w http.ResponseWriter, r *http.Request) bool {
+		m.Change("1", func(one *machine) { one.Power = "Off" })
+		m.Will(func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodPost {
-				say(w, code, "the system is off already")
+				redfishbmc.Refuse(w, code, "the system is off already")
 			}
 			return r.Method == http.MethodPost
 		})
-		if err := m.device(t, Options{}).Off(t.Context(), shot); err != nil {
+		if err := device(t, m, Options{}).Off(t.Context(), shot); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	m := alone(t)
-	m.change("1", func(one *machine) { one.Power, one.Allowable = "Off", []string{"On"} })
-	if err := m.device(t, Options{}).Off(t.Context(), shot); err != nil {
+	m.Change("1", func(one *machine) { one.Power, one.Allowable = "Off", []string{"On"} })
+	if err := device(t, m, Options{}).Off(t.Context(), shot); err != nil {
 		t.Errorf("a BMC that offers only On while off: %v", err)
 	}
 }
 
 func TestRefusedOffOfWhatIsOnIsAnError(t *testing.T) {
 	m := alone(t)
-	m.will(func(w http.ResponseWriter, r *http.Request) bool {
+	m.Will(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPost {
-			say(w, http.StatusConflict, "firmware is being updated")
+			redfishbmc.Refuse(w, http.StatusConflict, "firmware is being updated")
 		}
 		return r.Method == http.MethodPost
 	})
-	err := m.device(t, Options{}).Off(t.Context(), shot)
+	err := device(t, m, Options{}).Off(t.Context(), shot)
 	if err == nil || !strings.Contains(err.Error(), "409 Conflict: firmware is being updated") {
 		t.Errorf("got %v", err)
 	}
@@ -70,8 +71,8 @@ func TestOnlyTheLiteralOffIsOff(t *testing.T) {
 		"off": fence.PowerUnknown, "OFF": fence.PowerUnknown, "": fence.PowerUnknown, "null": fence.PowerUnknown, "Off ": fence.PowerUnknown,
 	} {
 		m := alone(t)
-		m.change("1", func(one *machine) { one.Power = power })
-		got, err := m.device(t, Options{}).Status(t.Context(), shot)
+		m.Change("1", func(one *machine) { one.Power = power })
+		got, err := device(t, m, Options{}).Status(t.Context(), shot)
 		if got != want || (err != nil) != (want == fence.PowerUnknown) {
 			t.Errorf("%q is %v (%v), want %v", power, got, err, want)
 		}
@@ -80,27 +81,27 @@ func TestOnlyTheLiteralOffIsOff(t *testing.T) {
 
 func TestEmptySlotProvesNothing(t *testing.T) {
 	m := alone(t)
-	m.change("1", func(one *machine) { one.Power, one.State = "Off", "Absent" })
-	read(t, m.device(t, Options{}), fence.PowerUnknown)
+	m.Change("1", func(one *machine) { one.Power, one.State = "Off", "Absent" })
+	read(t, device(t, m, Options{}), fence.PowerUnknown)
 }
 
 func TestChainAwaitsASlowMachine(t *testing.T) {
 	m := alone(t)
-	m.change("1", func(one *machine) { one.Lag = 300 * time.Millisecond })
+	m.Change("1", func(one *machine) { one.Lag = 300 * time.Millisecond })
 	began := time.Now()
-	r := run(t, m.device(t, Options{}))
+	r := run(t, device(t, m, Options{}))
 	if r.Outcome != fence.Off || time.Since(began) < 300*time.Millisecond {
 		t.Errorf("got %+v after %v", r, time.Since(began))
 	}
-	if r := run(t, m.device(t, Options{})); r.Outcome != fence.Off || !strings.HasPrefix(r.Detail, "already off") {
+	if r := run(t, device(t, m, Options{})); r.Outcome != fence.Off || !strings.HasPrefix(r.Detail, "already off") {
 		t.Errorf("the second time: %+v", r)
 	}
 }
 
 func TestMachineThatNeverGoesIsNotOff(t *testing.T) {
 	m := alone(t)
-	m.change("1", func(one *machine) { one.Lag = time.Hour })
-	if r := run(t, m.device(t, Options{})); r.Outcome != fence.NotOff {
+	m.Change("1", func(one *machine) { one.Lag = time.Hour })
+	if r := run(t, device(t, m, Options{})); r.Outcome != fence.NotOff {
 		t.Errorf("got %+v", r)
 	}
 }
@@ -123,9 +124,9 @@ func TestTheRightSystemOfSeveral(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			m := blades(t)
-			err := m.device(t, row.o).Off(t.Context(), shot)
-			for id := range m.machines {
-				if off := m.power(id) == "Off"; off != (id == row.off) {
+			err := device(t, m, row.o).Off(t.Context(), shot)
+			for _, id := range []string{"1", "2"} {
+				if off := m.Power(id) == "Off"; off != (id == row.off) {
 					t.Errorf("machine %s is off: %v", id, off)
 				}
 			}
@@ -138,43 +139,39 @@ func TestTheRightSystemOfSeveral(t *testing.T) {
 
 func TestAnotherMachineBehindTheBMCIsNotShot(t *testing.T) {
 	m := alone(t)
-	d := m.device(t, Options{UUID: uuid1})
+	d := device(t, m, Options{UUID: uuid1})
 	read(t, d, fence.PowerOn)
-	m.change("1", func(one *machine) { one.UUID, one.Power = uuid2, "Off" }) // the boards were swapped
+	m.Change("1", func(one *machine) { one.UUID, one.Power = uuid2, "Off" }) // the boards were swapped
 	if power, err := d.Status(t.Context(), shot); power != fence.PowerUnknown || !errors.Is(err, ErrSystem) {
 		t.Errorf("status of another machine: %v %v", power, err)
 	}
-	m.change("1", func(one *machine) { one.Power = "On" })
-	if err := d.Off(t.Context(), shot); !errors.Is(err, ErrSystem) || m.power("1") != "On" {
+	m.Change("1", func(one *machine) { one.Power = "On" })
+	if err := d.Off(t.Context(), shot); !errors.Is(err, ErrSystem) || m.Power("1") != "On" {
 		t.Errorf("off of another machine: %v", err)
 	}
 }
 
 func TestSystemThatMovedIsFoundAgain(t *testing.T) {
 	m := blades(t)
-	d := m.device(t, Options{UUID: uuid1})
+	d := device(t, m, Options{UUID: uuid1})
 	read(t, d, fence.PowerOn)
-	m.mu.Lock()
-	m.machines = map[string]*machine{"2": {UUID: uuid2, Power: "On"}, "7": {UUID: uuid1, Power: "Off"}}
-	m.mu.Unlock()
+	m.Replace(map[string]*machine{"2": {UUID: uuid2, Power: "On"}, "7": {UUID: uuid1, Power: "Off"}})
 	read(t, d, fence.PowerOff)
-	m.mu.Lock() // now the numbers are swapped
-	m.machines["2"], m.machines["7"] = m.machines["7"], m.machines["2"]
-	m.mu.Unlock()
+	m.Replace(map[string]*machine{"2": {UUID: uuid1, Power: "Off"}, "7": {UUID: uuid2, Power: "On"}})
 	read(t, d, fence.PowerOff)
 }
 
 func TestSlotThatCannotBeReadHidesNoOther(t *testing.T) {
 	m := blades(t)
-	m.will(func(w http.ResponseWriter, r *http.Request) bool {
+	m.Will(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == systems+"/1" {
-			say(w, http.StatusInternalServerError, "empty slot")
+			redfishbmc.Refuse(w, http.StatusInternalServerError, "empty slot")
 			return true
 		}
 		return false
 	})
-	read(t, m.device(t, Options{UUID: uuid2}), fence.PowerOn)
-	_, err := m.device(t, Options{UUID: uuid1}).Status(t.Context(), shot)
+	read(t, device(t, m, Options{UUID: uuid2}), fence.PowerOn)
+	_, err := device(t, m, Options{UUID: uuid1}).Status(t.Context(), shot)
 	if !errors.Is(err, ErrSystem) || !strings.Contains(err.Error(), "empty slot") {
 		t.Errorf("got %v", err)
 	}
@@ -182,7 +179,7 @@ func TestSlotThatCannotBeReadHidesNoOther(t *testing.T) {
 
 func TestListInPages(t *testing.T) {
 	m := blades(t)
-	m.will(func(w http.ResponseWriter, r *http.Request) bool {
+	m.Will(func(w http.ResponseWriter, r *http.Request) bool {
 		switch r.URL.RequestURI() {
 		case systems:
 			fmt.Fprintf(w, `{"Members": [{"@odata.id": "%s/1"}], "Members@odata.nextLink": "%s?$skip=1"}`, systems, systems)
@@ -193,25 +190,25 @@ func TestListInPages(t *testing.T) {
 		}
 		return true
 	})
-	read(t, m.device(t, Options{UUID: uuid2}), fence.PowerOn)
+	read(t, device(t, m, Options{UUID: uuid2}), fence.PowerOn)
 
-	m.will(func(w http.ResponseWriter, r *http.Request) bool {
+	m.Will(func(w http.ResponseWriter, r *http.Request) bool {
 		fmt.Fprintf(w, `{"Members": [], "Members@odata.nextLink": "%s"}`, systems)
 		return true
 	})
-	if _, err := m.device(t, Options{UUID: uuid2}).Status(t.Context(), shot); err == nil || !strings.Contains(err.Error(), "no end") {
+	if _, err := device(t, m, Options{UUID: uuid2}).Status(t.Context(), shot); err == nil || !strings.Contains(err.Error(), "no end") {
 		t.Errorf("a list without end: %v", err)
 	}
 }
 
 func TestIdentityIsTheUUID(t *testing.T) {
 	m := blades(t)
-	var d fence.Identifier = m.device(t, Options{System: "2"})
+	var d fence.Identifier = device(t, m, Options{System: "2"})
 	if id, err := d.Identity(t.Context()); id != uuid2 || err != nil {
 		t.Errorf("got %q (%v), want %s", id, err, uuid2)
 	}
 	for _, none := range []string{"", "00000000-0000-0000-0000-000000000000", "to be filled by O.E.M."} {
-		m.change("2", func(one *machine) { one.UUID = none })
+		m.Change("2", func(one *machine) { one.UUID = none })
 		if id, err := d.Identity(t.Context()); id != "" || !errors.Is(err, fence.ErrNoIdentity) {
 			t.Errorf("UUID %q: %q (%v)", none, id, err)
 		}
@@ -224,7 +221,7 @@ func TestWrongLoginShowsNoSecret(t *testing.T) {
 		"wrong password": {Password: "wr0ng-password"},
 		"unknown user":   {Username: "nobody", Password: "wr0ng-password"},
 	} {
-		d := m.device(t, o)
+		d := device(t, m, o)
 		_, err := d.Status(t.Context(), shot)
 		if !errors.Is(err, ErrAuth) || errors.Is(err, ErrUnreachable) {
 			t.Errorf("%s: %v", name, err)
@@ -265,14 +262,14 @@ func TestLinksAndRedirectsLeadNowhereElse(t *testing.T) {
 		"link to another tree":       link("/cgi-bin/reset"),
 	} {
 		m := alone(t)
-		m.will(answer)
-		if _, err := m.device(t, Options{}).Status(t.Context(), shot); err == nil || errors.Is(err, ErrUnreachable) {
+		m.Will(answer)
+		if _, err := device(t, m, Options{}).Status(t.Context(), shot); err == nil || errors.Is(err, ErrUnreachable) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	m := alone(t)
-	m.change("1", func(one *machine) { one.Target = "https://" + there + "/redfish/v1/reset" })
-	if err := m.device(t, Options{}).Off(t.Context(), shot); err == nil {
+	m.Change("1", func(one *machine) { one.Target = "https://" + there + "/redfish/v1/reset" })
+	if err := device(t, m, Options{}).Off(t.Context(), shot); err == nil {
 		t.Error("an action elsewhere was taken")
 	}
 	if visits > 0 {
@@ -282,7 +279,7 @@ func TestLinksAndRedirectsLeadNowhereElse(t *testing.T) {
 
 func TestRedirectInPlaceIsFollowed(t *testing.T) {
 	m := alone(t)
-	m.will(func(w http.ResponseWriter, r *http.Request) bool {
+	m.Will(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == systems {
 			http.Redirect(w, r, systems+"/", http.StatusPermanentRedirect)
 			return true
@@ -290,7 +287,7 @@ func TestRedirectInPlaceIsFollowed(t *testing.T) {
 		r.URL.Path = strings.TrimSuffix(r.URL.Path, "/")
 		return false
 	})
-	read(t, m.device(t, Options{}), fence.PowerOn)
+	read(t, device(t, m, Options{}), fence.PowerOn)
 }
 
 func TestTrust(t *testing.T) {
@@ -300,24 +297,24 @@ func TestTrust(t *testing.T) {
 		o    Options
 		says string // empty: trusted
 	}{
-		{"authority", Options{CA: m.ca()}, ""},
-		{"authority and name", Options{CA: m.ca(), ServerName: "example.com"}, ""},
-		{"authority and another name", Options{CA: m.ca(), ServerName: "bmc.example.org"}, "not bmc.example.org"},
-		{"fingerprint", Options{Fingerprint: m.fingerprint()}, ""},
+		{"authority", Options{CA: m.CA()}, ""},
+		{"authority and name", Options{CA: m.CA(), ServerName: "example.com"}, ""},
+		{"authority and another name", Options{CA: m.CA(), ServerName: "bmc.example.org"}, "not bmc.example.org"},
+		{"fingerprint", Options{Fingerprint: m.Fingerprint()}, ""},
 		{"fingerprint as openssl prints it", Options{Fingerprint: fingerprint(m.Certificate())}, ""},
 		{"another fingerprint", Options{Fingerprint: strings.Repeat("0F:", 31) + "0F"}, "it has the fingerprint " + fingerprint(m.Certificate())},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			_, err := m.device(t, row.o).Status(t.Context(), shot)
+			_, err := device(t, m, row.o).Status(t.Context(), shot)
 			if row.says == "" && err != nil || row.says != "" && (!errors.Is(err, ErrUntrusted) || !strings.Contains(err.Error(), row.says)) {
 				t.Errorf("got %v, want %q", err, row.says)
 			}
-			if got := m.got(); (len(got) == 0) != (row.says != "") {
+			if got := m.Requests(); (len(got) == 0) != (row.says != "") {
 				t.Errorf("it was asked %q", got)
 			}
 		})
 	}
-	d, err := New(Options{Address: m.address(), Username: username, Password: password}) // the system's authorities
+	d, err := New(Options{Address: m.Address(), Username: redfishbmc.Username, Password: redfishbmc.Password}) // the system's authorities
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +322,7 @@ func TestTrust(t *testing.T) {
 	if !errors.Is(err, ErrUntrusted) || !strings.Contains(err.Error(), "shows the fingerprint "+fingerprint(m.Certificate())+", pin it") {
 		t.Errorf("unknown authority: %v", err)
 	}
-	if got := m.got(); len(got) > 0 {
+	if got := m.Requests(); len(got) > 0 {
 		t.Errorf("a BMC that isn't trusted was asked %q", got)
 	}
 }
@@ -338,14 +335,14 @@ func TestAnswersThatAreNoneOfOurs(t *testing.T) {
 		"another shape": {`{"Members": "none"}`, "isn't the JSON"},
 	} {
 		m := alone(t)
-		m.will(func(w http.ResponseWriter, _ *http.Request) bool { fmt.Fprint(w, row.body); return true })
-		if power, err := m.device(t, Options{}).Status(t.Context(), shot); power != fence.PowerUnknown || err == nil || !strings.Contains(err.Error(), row.says) {
+		m.Will(func(w http.ResponseWriter, _ *http.Request) bool { fmt.Fprint(w, row.body); return true })
+		if power, err := device(t, m, Options{}).Status(t.Context(), shot); power != fence.PowerUnknown || err == nil || !strings.Contains(err.Error(), row.says) {
 			t.Errorf("%s: %v %v", name, power, err)
 		}
 	}
 	m := alone(t)
-	m.change("1", func(one *machine) { one.Allowable = []string{"On", "GracefulShutdown"} })
-	if err := m.device(t, Options{}).Off(t.Context(), shot); err == nil || !strings.Contains(err.Error(), "can't do ForceOff, only On, GracefulShutdown") {
+	m.Change("1", func(one *machine) { one.Allowable = []string{"On", "GracefulShutdown"} })
+	if err := device(t, m, Options{}).Off(t.Context(), shot); err == nil || !strings.Contains(err.Error(), "can't do ForceOff, only On, GracefulShutdown") {
 		t.Errorf("no ForceOff: %v", err)
 	}
 }
@@ -354,15 +351,15 @@ func TestSlowBMCDoesNotOutlastItsLimits(t *testing.T) {
 	m := alone(t)
 	hang := make(chan struct{})
 	defer close(hang)
-	m.will(func(http.ResponseWriter, *http.Request) bool { <-hang; return true })
+	m.Will(func(http.ResponseWriter, *http.Request) bool { <-hang; return true })
 	began := time.Now()
-	_, err := m.device(t, Options{Timeout: 100 * time.Millisecond}).Status(t.Context(), shot)
+	_, err := device(t, m, Options{Timeout: 100 * time.Millisecond}).Status(t.Context(), shot)
 	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "time limit of 100ms") {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(50*time.Millisecond, func() { cancel(errors.New("the epoch is another's")) })
-	if _, err := m.device(t, Options{}).Status(ctx, shot); err == nil || !strings.Contains(err.Error(), "the epoch is another's") {
+	if _, err := device(t, m, Options{}).Status(ctx, shot); err == nil || !strings.Contains(err.Error(), "the epoch is another's") {
 		t.Errorf("cancelled: %v", err)
 	}
 	if took := time.Since(began); took > 5*time.Second {
@@ -376,7 +373,7 @@ func TestNobodyThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	d, err := New(Options{Address: l.Addr().String(), Username: username, Password: password})
+	d, err := New(Options{Address: l.Addr().String(), Username: redfishbmc.Username, Password: redfishbmc.Password})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,7 +387,7 @@ func TestRightLostIsNoCommand(t *testing.T) {
 	for asked := range 2 { // when connected, and right before the command
 		m := alone(t)
 		n := 0
-		err := m.device(t, Options{}).Off(t.Context(), shot.WithGuard(func() error {
+		err := device(t, m, Options{}).Off(t.Context(), shot.WithGuard(func() error {
 			n++
 			if n > asked {
 				return lost
@@ -400,7 +397,7 @@ func TestRightLostIsNoCommand(t *testing.T) {
 		if !errors.Is(err, fence.ErrRevoked) || !errors.Is(err, lost) || errors.Is(err, ErrUnreachable) {
 			t.Errorf("revoked when asked %d times before: %v", asked, err)
 		}
-		for _, r := range m.got() {
+		for _, r := range m.Requests() {
 			if asked == 0 || strings.HasPrefix(r, "POST") {
 				t.Errorf("revoked when asked %d times before: the BMC got %s", asked, r)
 			}
