@@ -104,7 +104,9 @@ func (c Take) apply(r Record) (Record, error) {
 	}
 	g.Holder, g.Next = c.Boot, ""
 	g.Epoch++
-	return r.withGroup(c.Group, g), nil
+	n := r.Nodes[c.Boot.Node]
+	n.Beat++
+	return r.withNode(c.Boot.Node, n).withGroup(c.Group, g), nil
 }
 
 // stronger orders the two protections that the ledger knows.

@@ -43,7 +43,8 @@ func See(r Record, group string) Sight {
 }
 
 // Take makes the boot the holder of a group with a new epoch, and the former holder its suspect.
-// It is stale when the group or the holder's beat is not what was seen.
+// It is stale when the group or the holder's beat is not what was seen. It counts as a beat of the
+// taker: a registration in the same name that saw it hold nothing is stale from then on.
 type Take struct {
 	Group      string     `json:"group"`
 	Boot       Boot       `json:"boot"`

@@ -63,7 +63,7 @@ const (
 // Node is what the ledger knows of a node: its newest boot and the beats that it committed.
 type Node struct {
 	Boot Boot `json:"boot"`
-	// Beat counts the registrations and beats of all boots of this node; it never goes back, so
+	// Beat counts the registrations, beats and takes of all boots of this node; it never goes back, so
 	// an unchanged number means that nothing was renewed in between.
 	Beat uint64 `json:"beat"`
 	// Fenced is set when Boot was proved or attested dead. A fenced boot may do nothing more.
