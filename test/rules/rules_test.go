@@ -67,7 +67,7 @@ func inMod(mod, path string) bool {
 			continue
 		}
 		have := words[0]
-		if have == path || strings.HasPrefix(path, have+"/") || strings.HasPrefix(have, path+"/v") {
+		if have == path || strings.HasPrefix(path, have+"/") || strings.HasPrefix(have, path+"/") {
 			return true
 		}
 	}

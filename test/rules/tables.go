@@ -53,10 +53,11 @@ var layout = map[string]row{
 	},
 	"cmd/solevip-lab": {may: []string{"test/lab"}, why: "the lab drives the built binary from outside, as a user does"},
 
-	"test/bmc":   {why: "a simulated device knows nothing of who calls it"},
-	"test/lab":   {may: []string{"api", "test/bmc"}, why: "the lab drives the built binary from outside, as a user does"},
-	"test/sim":   {may: []string{"arbiter", "claim"}, why: "it judges the rule and the ledger, in a world of its own"},
-	"test/rules": {why: leaf},
+	"test/bmc":        {why: "a simulated device knows nothing of who calls it"},
+	"test/redfishbmc": {why: "a simulated device knows nothing of who calls it"},
+	"test/lab":        {may: []string{"api", "cert", "test/bmc"}, why: "the lab drives the built binary from outside, as a user does"},
+	"test/sim":        {may: []string{"arbiter", "claim"}, why: "it judges the rule and the ledger, in a world of its own"},
+	"test/rules":      {why: leaf},
 }
 
 // pure names the packages that take an event and a time and hand back actions.
@@ -103,6 +104,9 @@ var modules = []foreign{
 	{"github.com/hashicorp/raft-boltdb", []string{"raftnode"}, "Raft's types stop at raftnode"},
 	{"github.com/hashicorp/go-hclog", []string{"raftnode"}, "Raft's types stop at raftnode"},
 	{"go.etcd.io/bbolt", []string{"raftnode"}, "the log's store stops at raftnode"},
+	{"go.etcd.io/etcd", []string{"arbiter/etcd"}, "etcd's types stop at arbiter/etcd"},
+	{"go.uber.org/zap", []string{"arbiter/etcd"}, "etcd's logger stops at arbiter/etcd"},
+	{"google.golang.org/grpc", []string{"arbiter/etcd"}, "etcd's transport stops at arbiter/etcd"},
 	{"github.com/vishvananda/netlink", []string{"vip", "test"}, "netlink's types stop at vip"},
 	{"github.com/vishvananda/netns", []string{"tests", "test"}, "namespaces are for tests"},
 	{"github.com/google/nftables", []string{"vip"}, "nftables' types stop at vip"},
