@@ -32,10 +32,12 @@ type guard struct {
 	guarded4, guarded6, arpAll *nftables.Set
 	live4, live6, arpLive      *nftables.Set
 
-	addrs   []netip.Addr        // that the guarded sets must have, in order
-	rules   map[string][]uint64 // handles by family and chain, as installed
-	gen     uint32              // generation of the ruleset when the tables were last seen intact
-	settled bool                // the tables are installed; rules and gen are known
+	addrs []netip.Addr // that the guarded sets must have, in order
+
+	installed map[byte]table      // the tables by family, as installed
+	rules     map[string][]uint64 // handles by family and chain, as installed
+	gen       uint32              // generation of the ruleset when the tables were last seen intact
+	settled   bool                // the tables are installed, and the three above are known
 }
 
 // entry asks for one address to be let through for a while, counted from when the kernel reads the batch.
@@ -135,7 +137,7 @@ func (g *guard) install(addrs []netip.Addr) error {
 	return g.settle()
 }
 
-// settle records the rules' handles as the ones to find again.
+// settle records the tables and the rules' handles as the ones to find again.
 func (g *guard) settle() error {
 	gen, err := g.generation()
 	if err != nil {
@@ -145,7 +147,11 @@ func (g *guard) settle() error {
 	if err != nil {
 		return err
 	}
-	g.rules, g.gen, g.settled = rules, gen, true
+	tables, err := g.tables()
+	if err != nil {
+		return err
+	}
+	g.installed, g.rules, g.gen, g.settled = tables, rules, gen, true
 	return nil
 }
 

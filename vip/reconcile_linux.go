@@ -111,7 +111,8 @@ func (k *Kernel) restore() ([]Change, error) {
 		if !g.permit.Valid(now) || g.permit.Until()-now < 2*shortest {
 			continue
 		}
-		if _, all := groupSpan(g, live); !all {
+		open, all := groupSpan(g, live)
+		if !all || open.last > g.permit.Until()-now+jitter { // a reload may bring an element back with another end
 			g.open = 0
 			closed = append(closed, g)
 			changes = append(changes, Change{What: GuardOpened, Group: g.name})

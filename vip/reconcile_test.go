@@ -183,6 +183,42 @@ func TestForeignGuardEntryIsClosed(t *testing.T) {
 	}
 }
 
+// A guard entry that somebody made outlast its permit is cut back to it.
+func TestForeignGuardLifetimeIsCutBack(t *testing.T) {
+	s := newStage(t)
+	k := s.kernel(shared)
+	until := s.bind(k, "web", 3*time.Second).Until()
+	for _, family := range []string{"inet", "arp"} {
+		s.onNode("nft", "delete", "element", family, "solevip_test", "live4", "{", "10.99.0.101", "}")
+		s.onNode("nft", "add", "element", family, "solevip_test", "live4", "{", "10.99.0.101", "timeout", "1h", "}")
+	}
+	want := []Change{{What: GuardOpened, Group: "web"}}
+	if got := s.reconcile(k); !slices.Equal(got, want) {
+		t.Errorf("changes %v, want %v", got, want)
+	}
+	if open := s.group(k, "web").Addresses[0].Open; s.now()+open > until+jitter {
+		t.Errorf("open for %v more, beyond the permit's end", open)
+	}
+}
+
+// Whoever altered the guard may have opened it: installing it anew closes all but what is bound after that.
+func TestAlteredGuardIsReinstalledClosed(t *testing.T) {
+	s := newStage(t)
+	k := s.kernel(shared)
+	s.onNode("nft", "flush", "chain", "inet", "solevip_test", "input")
+	for _, family := range []string{"inet", "arp"} {
+		s.onNode("nft", "add", "element", family, "solevip_test", "live4", "{", "10.99.0.101", "timeout", "1h", "}")
+	}
+	s.run("ip", "-n", s.node, "addr", "add", "10.99.0.101/24", "dev", "wire")
+	s.bind(k, "db", 10*time.Second)
+	if s.pings(s.client, spare4) {
+		t.Error("an address without permit answers")
+	}
+	if !s.pings(s.client, vip4) {
+		t.Error("the bound address doesn't answer")
+	}
+}
+
 // After the permit's end Reconcile removes what the kernel hasn't yet.
 func TestReconcileEndsALapsedPermit(t *testing.T) {
 	s := newStage(t)

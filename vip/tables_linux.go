@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -16,10 +17,11 @@ import (
 // 5.12); a persistent one outlives the socket (6.9). Ownership without persistence would take the guard away with the
 // daemon, so it is both or neither.
 const (
-	tableDormant = 0x1
 	tableOwner   = 0x2
 	tablePersist = 0x4
 )
+
+const tableHandle = 4 // NFTA_TABLE_HANDLE
 
 // claimTables makes the empty tables, or takes over those of an earlier life. The nftables library
 // always sends flags 0, hence by hand.
@@ -86,15 +88,20 @@ func nftType(kind uint16) netlink.HeaderType {
 	return netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | kind)
 }
 
-// tables lists the flags of our tables as they are, by family. By hand, as the nftables library reads flags in the wrong byte
-// order.
-func (g *guard) tables() (map[byte]uint32, error) {
+// table is one of our tables as the kernel has it.
+type table struct {
+	flags  uint32
+	handle uint64 // of this very table: another one of the same name has another
+}
+
+// tables lists our tables, by family. By hand, as the nftables library reads flags in the wrong byte order.
+func (g *guard) tables() (map[byte]table, error) {
 	replies, err := g.sock.Execute(message(nftType(unix.NFT_MSG_GETTABLE), netlink.Dump, unix.NFPROTO_UNSPEC, 0, nil))
 	if err != nil {
 		g.drain()
 		return nil, fmt.Errorf("list of nftables tables: %w", err)
 	}
-	found := map[byte]uint32{}
+	found := map[byte]table{}
 	for _, r := range replies {
 		family := r.Data[0]
 		if family != byte(g.inet.Family) && family != byte(g.arp.Family) {
@@ -106,17 +113,19 @@ func (g *guard) tables() (map[byte]uint32, error) {
 		}
 		attributes.ByteOrder = binary.BigEndian
 		var name string
-		var flags uint32
+		var t table
 		for attributes.Next() {
 			switch attributes.Type() {
 			case unix.NFTA_TABLE_NAME:
 				name = attributes.String()
 			case unix.NFTA_TABLE_FLAGS:
-				flags = attributes.Uint32()
+				t.flags = attributes.Uint32()
+			case tableHandle:
+				t.handle = attributes.Uint64()
 			}
 		}
 		if name == g.name {
-			found[family] = flags
+			found[family] = t
 		}
 	}
 	return found, nil
@@ -131,8 +140,8 @@ func (g *guard) exists() (bool, error) {
 // anyFlag reports whether one of our tables has a flag.
 func (g *guard) anyFlag(flag uint32) (bool, error) {
 	tables, err := g.tables()
-	for _, flags := range tables {
-		if flags&flag != 0 {
+	for _, t := range tables {
+		if t.flags&flag != 0 {
 			return true, err
 		}
 	}
@@ -188,12 +197,8 @@ func (g *guard) intact() (bool, error) {
 	if !g.settled || gen == g.gen {
 		return g.settled, nil
 	}
-	here, err := g.exists()
-	if err != nil || !here {
-		return false, err
-	}
-	asleep, err := g.anyFlag(tableDormant)
-	if err != nil || asleep {
+	tables, err := g.tables()
+	if err != nil || !maps.Equal(tables, g.installed) {
 		return false, err
 	}
 	rules, err := g.handles()
