@@ -151,6 +151,18 @@ func (r *replica) set(w weather) {
 	}
 }
 
+func (r *replica) slow(delay time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.delay = delay
+}
+
+func (r *replica) slowness() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.delay
+}
+
 func (r *replica) looks() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -172,7 +184,7 @@ func (r *replica) Propose(ctx context.Context, c arbiter.Command) (arbiter.Recor
 		return lost()
 	}
 	select {
-	case <-time.After(r.delay):
+	case <-time.After(r.slowness()):
 	case <-ctx.Done():
 		return lost()
 	}

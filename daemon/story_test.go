@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -248,7 +249,8 @@ func TestRestartWithinTheLeaseKeepsTheAddresses(t *testing.T) {
 }
 
 // A file may be older than what its writer did last: here the disk was full when it took the group
-// down and gave it back.
+// down and gave it back. Until the ledger tells, the next process must not believe the file, speak
+// as the active router, or show that it holds the group.
 func TestStaleFileInheritsNothing(t *testing.T) {
 	story(t, func(t *testing.T, c *cluster) {
 		c.held()
@@ -269,6 +271,12 @@ func TestStaleFileInheritsNothing(t *testing.T) {
 			t.Fatalf("the file to put back says nothing of what was up: %s", file)
 		}
 		c.start("db1")
+		replica := c.machine["db1"].running.replica
+		replica.set(silent)
+		time.Sleep(beat)
+		c.want("role before it knows", c.db("db1").Role, "backup")
+		c.want("up before it knows", c.db("db1").Up, false)
+		replica.set(reachable)
 		time.Sleep(2 * takeover)
 		c.want("times that db1 had it up", len(c.machine["db1"].kernel.history()), 1)
 		c.want("holder", c.db("db1").Holder, "db2")
@@ -336,17 +344,47 @@ func TestShutdownIsBoundedWithoutQuorum(t *testing.T) {
 	})
 }
 
+// The demote hook hangs, so the daemon ends with the addresses up and must take them down itself,
+// after the last extension that it asked of a slow kernel.
 func TestBindThatEndsAfterTheStopDoesNotStay(t *testing.T) {
+	for offset := time.Duration(0); offset < beat; offset += 100 * time.Millisecond {
+		t.Run(offset.String(), func(t *testing.T) {
+			story(t, func(t *testing.T, c *cluster) {
+				c.unplanned = true
+				c.hook = func(ctx context.Context, _, stage string, _ hook.Facts) error {
+					if stage == "demote" {
+						<-ctx.Done()
+					}
+					return context.Cause(ctx)
+				}
+				c.machine["db1"].kernel.dozes = 400 * time.Millisecond
+				c.start("db1")
+				c.await("db1 announces db", 3*takeover)
+				time.Sleep(offset)
+				if err := c.stop("db1"); err != nil {
+					t.Fatal(err)
+				}
+				c.want("up", c.upOn("db1"), false)
+			})
+		})
+	}
+}
+
+// A grant counts from before it was asked for, however long the answer took.
+func TestLeaseCountsFromBeforeItWasAskedFor(t *testing.T) {
 	story(t, func(t *testing.T, c *cluster) {
-		c.unplanned = true
-		c.machine["db1"].kernel.dozes = 20 * time.Second
 		c.start("db1")
-		c.await("db1 promote db", 3*takeover)
-		if err := c.stop("db1"); err != nil {
-			t.Fatal(err)
+		delay := 600 * time.Millisecond
+		c.machine["db1"].running.replica.slow(delay)
+		c.await("db1 binds db", 3*takeover)
+		if left, most := c.machine["db1"].kernel.end()-c.clock(), ttl-margin-delay; left > most {
+			t.Errorf("bound for %v, and %v are left of the lease", left, most)
 		}
-		time.Sleep(time.Minute)
-		c.want("up", c.upOn("db1"), false)
+		time.Sleep(10 * beat)
+		if left, most := c.machine["db1"].kernel.end()-c.clock(), ttl-margin-delay; left > most {
+			t.Errorf("extended to %v, and %v are left of the lease", left, most)
+		}
+		c.want("up", c.upOn("db1"), true)
 	})
 }
 
@@ -384,28 +422,35 @@ func TestFailureOfOneGroupIsNotAnothers(t *testing.T) {
 
 func TestPanicTakesTheAddressesDown(t *testing.T) {
 	story(t, func(t *testing.T, c *cluster) {
-		c.start("db1")
-		c.await("db1 announces db", 3*takeover)
 		m := c.machine["db1"]
-		dies := &running{process: &process{kernel: m.kernel}, replica: m.running.replica}
-		o := c.options(m, dies)
-		o.RunDir = "" // it inherits nothing, and works beside the first one
-		o.Ledger = panicky{dies.replica}
+		r := &running{process: &process{kernel: m.kernel}, replica: &replica{ledger: c.ledger, node: "db1"}}
+		o, armed := c.options(m, r), new(atomic.Bool)
+		o.Ledger = panicky{r.replica, armed}
 		d := mustNew(t, o)
 		fell := make(chan any, 1)
 		go func() {
 			defer func() { fell <- recover() }()
 			fell <- d.Run(t.Context())
 		}()
+		c.await("db1 announces db", 3*takeover)
+		armed.Store(true)
 		c.want("panic", fmt.Sprint(<-fell), "broken invariant")
 		c.want("up", c.upOn("db1"), false)
 	})
 }
 
-// panicky is a ledger whose status breaks the loop.
-type panicky struct{ *replica }
+// panicky is a ledger whose status breaks the loop, once armed.
+type panicky struct {
+	*replica
+	armed *atomic.Bool
+}
 
-func (panicky) Status() daemonLedgerStatus { panic("broken invariant") }
+func (p panicky) Status() daemonLedgerStatus {
+	if p.armed.Load() {
+		panic("broken invariant")
+	}
+	return p.replica.Status()
+}
 
 func TestNoLedgerNoProtectedGroup(t *testing.T) {
 	c := &cluster{t: t, tape: &tape{}, machine: map[string]*machine{}, protection: arbiter.ProtectVRRP}
