@@ -41,7 +41,7 @@ func (l *Ledger) send(n *Node, c arbiter.Command, sent time.Duration, back func(
 		return // lost on the way there
 	}
 	w.after(w.wire(), func() { l.arrive(n, c, sent, back) })
-	if !w.calm && w.chance(2) { // and a copy of it, much later
+	if !w.calm && w.chance(w.plan.Copies) { // and a copy of it, much later
 		w.after(w.upTo(25*time.Second), func() { l.arrive(n, c, sent, nil) })
 	}
 }

@@ -30,7 +30,7 @@ var mutants = []mutant{
 	{name: "take does not compare beats", protection: arbiter.ProtectLease, seeds: 900, bug: Bug{Apply: takeAnyBeat}},
 	{name: "stillness is not watched", protection: arbiter.ProtectLease, seeds: 100, bug: Bug{Event: deafToBeats, Apply: takeAnyBeat}},
 	{name: "a take forgets the older suspect", protection: arbiter.ProtectFence, seeds: 300, bug: Bug{Apply: forgetSuspect}},
-	{name: "a late release counts for any epoch", protection: arbiter.ProtectFence, seeds: 1500, bug: Bug{Apply: anyEpoch}},
+	{name: "a late release counts for any epoch", protection: arbiter.ProtectFence, seeds: 1500, bend: func(p *Plan) { p.Copies = 25 }, bug: Bug{Apply: anyEpoch}},
 	{name: "expiry clears under fence", protection: arbiter.ProtectFence, seeds: 100, bug: Bug{Apply: expiryWillDo}},
 	{name: "a failed demote counts as done", protection: arbiter.ProtectFence, seeds: 100, bug: Bug{DemoteLies: true}},
 	{name: "a restart sweeps nothing", protection: arbiter.ProtectFence, seeds: 300, bend: func(p *Plan) { p.DeadMan = false }, bug: Bug{NoSweep: true}},

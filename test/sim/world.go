@@ -31,6 +31,7 @@ type Plan struct {
 	Drift      int64         // by how many ppm a clock may run fast or slow
 	Faults     int           // how many things go wrong
 	Storm      time.Duration // for how long
+	Copies     float64       // per cent of the commands that come once more, much later
 	HookTime   time.Duration // of a hook that works, at most
 	Bug        Bug           // what is wrong in the program; the zero value is nothing
 }
@@ -42,7 +43,7 @@ func PlanOf(seed uint64, protection arbiter.Protection) Plan {
 		Seed: seed, Protection: protection, Members: 2 + r.IntN(2), Groups: 1 + r.IntN(2),
 		TTL: 3 * time.Second, Margin: 100 * time.Millisecond, Lateness: 50 * time.Millisecond,
 		DeadMan: true, Drift: 4990, Faults: 10 + r.IntN(30), Storm: 60 * time.Second,
-		HookTime: 300 * time.Millisecond,
+		HookTime: 300 * time.Millisecond, Copies: 2,
 	}
 	if protection == arbiter.ProtectFence {
 		p.DeadMan = r.IntN(3) > 0 // fencing must not need it
