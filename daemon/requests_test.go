@@ -375,6 +375,10 @@ func TestVRRPCutMovesNothing(t *testing.T) {
 		c.want("times that it came up", len(c.machine["db1"].kernel.history()), 1)
 		c.want("shots", c.tape.count("db2 shoots"), 0)
 		c.want("reason", c.db("db2").Reason, "db1 holds it and renews")
+		if w := strings.Join(c.status("db2").Warnings, "\n"); !strings.Contains(w, "db1 renews, but its VRRP adverts are not heard here") {
+			t.Errorf("the status doesn't say why nothing moves: %q", w)
+		}
+		c.want("warnings of the holder", len(c.status("db1").Warnings), 0)
 		c.want("protection", c.db("db2").Protection, string(arbiter.ProtectFence))
 	})
 }

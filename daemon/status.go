@@ -2,12 +2,14 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/solevip/solevip/api"
 	"github.com/solevip/solevip/arbiter"
 	"github.com/solevip/solevip/claim"
+	"github.com/solevip/solevip/vrrp"
 )
 
 // Status is the node's view, for [api.Handler].
@@ -37,6 +39,7 @@ func (d *Daemon) status(now time.Duration) api.Status {
 		s.Warnings = append(s.Warnings, d.ended)
 	}
 	s.Warnings = append(s.Warnings, d.unprotected()...)
+	s.Warnings = append(s.Warnings, d.unheard(now)...)
 	for _, n := range d.o.Nodes {
 		s.Nodes = append(s.Nodes, d.machineStatus(now, n))
 	}
@@ -47,6 +50,26 @@ func (d *Daemon) status(now time.Duration) api.Status {
 		s.Fences = append(s.Fences, fenceStatus(f))
 	}
 	return s
+}
+
+// unheard says why nothing moves though VRRP is silent: its word is a hint, and the ledger shows that the holder is well.
+func (d *Daemon) unheard(now time.Duration) []string {
+	var out []string
+	for _, g := range d.groups {
+		v := g.machine.View()
+		holder := v.Group.Holder.Node
+		p, known := d.pulses[holder]
+		if !g.protected() || !g.o.Member || holder == d.o.Node || !known || now-p.at >= d.o.TTL {
+			continue
+		}
+		for _, r := range g.routers {
+			if r.fsm.State() == vrrp.Waiting {
+				out = append(out, fmt.Sprintf("group %s stays where it is: %s renews, but its VRRP adverts are not heard here (%s); let IP protocol 112 through",
+					g.o.Name, holder, r.fsm.Why()))
+			}
+		}
+	}
+	return out
 }
 
 func (d *Daemon) machineStatus(now time.Duration, n Node) api.Machine {
