@@ -3,6 +3,7 @@ package vip
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -139,9 +140,10 @@ func (k *Kernel) prepare(groups []*group) error {
 
 // entries words what the guard is asked for; groups with too little left come back in short.
 func (k *Kernel) entries(groups []*group) (entries []entry, short []*group) {
+	slew, err := k.readSlew()
 	now := k.clock()
 	for _, g := range groups {
-		life := (g.permit.Until() - now - k.slack).Truncate(time.Millisecond)
+		life := (shorten(g.permit.Until()-now, slew, err) - k.slack).Truncate(time.Millisecond)
 		if life < shortest {
 			short = append(short, g)
 			continue
@@ -151,6 +153,17 @@ func (k *Kernel) entries(groups []*group) (entries []entry, short []*group) {
 		}
 	}
 	return entries, short
+}
+
+// readSlew reads how the kernel's time is slewed, and logs when its timers begin or cease to be set shorter for it.
+func (k *Kernel) readSlew() (slew float64, err error) {
+	slew, err = k.slew()
+	short := shorten(time.Second, slew, err) < time.Second
+	if short != k.short {
+		k.short = short
+		k.log.Info("the kernel's time is slewed or was: timers are set shorter for it", "now", short, "ppm", math.Round(slew*1e6), "error", err)
+	}
+	return slew, err
 }
 
 // tryArm opens the guard once and proves it: the elements must be there with the life they were given, and that life,

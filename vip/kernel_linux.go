@@ -21,6 +21,7 @@ import (
 type Kernel struct {
 	log   *slog.Logger
 	clock func() time.Duration
+	slew  func() (float64, error)
 
 	mu       sync.Mutex
 	guard    *guard
@@ -34,6 +35,7 @@ type Kernel struct {
 	slack    time.Duration // how much earlier than permitted the guard is armed to close: the time that arming takes
 	lateness time.Duration // worst of guard closed less permit's end
 	armed    bool          // lateness has been measured
+	short    bool          // timers are set shorter, because the kernel's time is slewed
 }
 
 // group is one group's addresses and what was last permitted.
@@ -72,8 +74,11 @@ func Open(o Options) (*Kernel, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Slew == nil {
+		o.Slew = func() (float64, error) { return 0, nil }
+	}
 	k := &Kernel{
-		log: o.Log, clock: o.Clock, slack: leastSlack,
+		log: o.Log, clock: o.Clock, slew: o.Slew, slack: leastSlack,
 		groups: map[string]*group{}, owner: map[netip.Addr]*group{},
 	}
 	for name, addrs := range o.Addresses {

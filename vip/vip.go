@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -52,10 +53,29 @@ type Options struct {
 	Addresses map[string][]Address
 	// Clock is the node's clock: permits are measured with it.
 	Clock func() time.Duration
+	// Slew is by what fraction the rate of the kernel's own time, and so of its timers, differs from Clock's now; see
+	// adjtimex(2). May be nil: then it is taken to be little.
+	Slew func() (float64, error)
 	// Log may be nil.
 	Log *slog.Logger
 
 	shared bool // leave the tables open to changes by others, as kernels before 6.9 do
+}
+
+const (
+	littleSlew = 500e-6 // what the kernel corrects a clock by for good, at most; the margin covers it
+	// mostSlew is what a time daemon slews by at most (chrony: 83,333 ppm) with that on top. A slew that has
+	// begun may become as fast as this before the next look.
+	mostSlew = 0.084
+)
+
+// shorten is for how long to set a kernel timer that must fire within d of a clock that isn't slewed.
+func shorten(d time.Duration, slew float64, err error) time.Duration {
+	fast := math.Abs(slew)
+	if err == nil && fast <= littleSlew {
+		return d
+	}
+	return d - time.Duration(float64(d)*min(max(fast, mostSlew), 1))
 }
 
 // ErrNoPermit says that a permit was void or over, or too short to arm anything with.

@@ -150,7 +150,7 @@ func (w *wiring) kernel() (daemon.Kernel, error) {
 	if name == "" {
 		name = "default"
 	}
-	k, err := vip.Open(vip.Options{Name: name, Addresses: addresses, Clock: daemon.Clock, Log: w.log.With("component", "vip")})
+	k, err := vip.Open(vip.Options{Name: name, Addresses: addresses, Clock: daemon.Clock, Slew: daemon.Slew, Log: w.log.With("component", "vip")})
 	if err != nil {
 		return nil, hint{fmt.Errorf("kernel: %w", err), "run needs root, or CAP_NET_ADMIN and CAP_NET_RAW"}
 	}
