@@ -4,7 +4,8 @@
 set -eu
 
 # command=package
-needs="ip=iproute2 nft=nftables fence_ipmilan=fence-agents ping=iputils-ping ps=procps ipmi_sim=openipmi ipmitool=ipmitool keepalived=keepalived tcpdump=tcpdump tshark=tshark"
+needs="ip=iproute2 nft=nftables fence_ipmilan=fence-agents ping=iputils-ping ps=procps ipmi_sim=openipmi ipmitool=ipmitool keepalived=keepalived tcpdump=tcpdump tshark=tshark
+	mariadbd=mariadb-server-core mariadb=mariadb-client-core"
 
 missing=
 for need in $needs; do

@@ -38,6 +38,15 @@ type cluster struct {
 // holders, and nothing is left behind.
 func newCluster(t *testing.T, change ...func(*lab.Options)) *cluster {
 	t.Helper()
+	c := newClusterOff(t, change...)
+	c.must(c.Up())
+	c.whole()
+	return c
+}
+
+// newClusterOff is a cluster whose machines have no power yet.
+func newClusterOff(t *testing.T, change ...func(*lab.Options)) *cluster {
+	t.Helper()
 	if err := lab.Available(lab.Solevip); err != nil {
 		t.Skip(err)
 	}
@@ -54,8 +63,6 @@ func newCluster(t *testing.T, change ...func(*lab.Options)) *cluster {
 	if c.judge, err = l.Observe(context.Background(), 0); err != nil {
 		t.Fatal(err)
 	}
-	c.must(l.Up())
-	c.whole()
 	return c
 }
 
