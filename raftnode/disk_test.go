@@ -35,11 +35,17 @@ func (d *sickDisk) write() error {
 }
 
 func (d *sickDisk) StoreLogs(l []*raft.Log) error {
-	return errors.Join(d.write(), d.storage.StoreLogs(l))
+	if err := d.write(); err != nil {
+		return err
+	}
+	return d.storage.StoreLogs(l)
 }
 
 func (d *sickDisk) SetUint64(k []byte, v uint64) error {
-	return errors.Join(d.write(), d.storage.SetUint64(k, v))
+	if err := d.write(); err != nil {
+		return err
+	}
+	return d.storage.SetUint64(k, v)
 }
 
 // frail makes every node started from now on run on a disk that can be made sick.
@@ -122,6 +128,26 @@ func TestATermThatCannotBeSavedEndsRaftAndNotTheProcess(t *testing.T) {
 		c.start(leader)
 		c.propose(arbiter.Register{Boot: boot(leader)})
 	})
+}
+
+// What can't be saved must not be acted on: Raft's goroutine ends where it would go on to vote.
+func TestNothingHappensAfterATermThatWasNotSaved(t *testing.T) {
+	tripped := 0
+	w := &watchdog{storage: &sickDisk{err: errors.New("input/output error")}, limit: time.Second, trip: func(error) { tripped++ }}
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			if err := w.SetUint64([]byte("CurrentTerm"), 7); err == nil {
+				t.Error("went on as if the term were saved")
+			} else {
+				t.Errorf("got %v, on which Raft panics", err)
+			}
+		})
+		wg.Wait()
+	}
+	if tripped != 1 {
+		t.Errorf("told %d times", tripped)
+	}
 }
 
 func TestAnEntryOfANewerVersionStopsTheReplica(t *testing.T) {
