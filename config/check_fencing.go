@@ -12,12 +12,13 @@ import (
 
 // fence is what the checks of fencing have seen so far.
 type fence struct {
-	bmcs map[string]string // address: node
-	urls map[string]string // url: node
+	bmcs   map[string]string // address: node
+	urls   map[string]string // url: node
+	agents map[string]string // agent and options: node
 }
 
 func (d *document) checkFencing(c *Config) {
-	seen := fence{bmcs: map[string]string{}, urls: map[string]string{}}
+	seen := fence{bmcs: map[string]string{}, urls: map[string]string{}, agents: map[string]string{}}
 	for i := range c.Fencing {
 		f := &c.Fencing[i]
 		p := "fencing." + f.Node
@@ -61,21 +62,29 @@ func (d *document) checkBudget(f *Fencing, path string) {
 	}
 }
 
+var deviceKinds = []string{"ipmi", "redfish", "agent", "webhook", "script"}
+
 func (d *document) checkDevice(c *Config, seen *fence, node string, dev *Device, path string) {
 	var kinds []string
-	for _, k := range []string{"ipmi", "webhook", "script"} {
+	for _, k := range deviceKinds {
 		if d.mentions(path + "." + k) {
 			kinds = append(kinds, k)
 		}
 	}
 	switch {
 	case len(kinds) == 0 && !d.anyWrong(path):
-		d.wrong(path, "names no kind of device", "write one of ipmi, webhook, script")
+		d.wrong(path, "names no kind of device", "write one of "+strings.Join(deviceKinds, ", "))
 	case len(kinds) > 1:
 		d.wrong(path, "is several devices at once: "+strings.Join(kinds, ", "), "begin each with a hyphen of its own")
 	}
 	if dev.IPMI != nil {
 		d.checkIPMI(c, seen, node, dev.IPMI, path+".ipmi")
+	}
+	if dev.Redfish != nil {
+		d.checkRedfish(c, seen, node, dev.Redfish, path+".redfish")
+	}
+	if dev.Agent != nil {
+		d.checkAgent(seen, node, dev.Agent, path+".agent")
 	}
 	if dev.Webhook != nil {
 		d.checkWebhook(seen, node, dev.Webhook, path+".webhook")
@@ -89,7 +98,8 @@ func (d *document) checkDevice(c *Config, seen *fence, node string, dev *Device,
 var safeCiphers = []int{3, 8, 12, 17}
 
 func (d *document) checkIPMI(c *Config, seen *fence, node string, i *IPMI, path string) {
-	d.checkBMC(c, seen, node, i, path+".address")
+	i.Address = d.checkBMC(c, i.Address, 623, path+".address")
+	seen.one(d, seen.bmcs, i.Address, node, path+".address", i.Address+" is the BMC of %s, too", "give each node the address of its own BMC")
 	d.checkPassword(path, true)
 	if len(i.Username) > 16 {
 		d.wrong(path+".username", "has more than 16 bytes, which IPMI doesn't allow", "shorten it on the BMC and here")
@@ -109,32 +119,39 @@ func (d *document) checkIPMI(c *Config, seen *fence, node string, i *IPMI, path 
 	}
 }
 
-// checkBMC completes the address with its port, and refuses one that would cut the wrong power.
-func (d *document) checkBMC(c *Config, seen *fence, node string, i *IPMI, path string) {
-	if i.Address == "" {
-		return
+// checkBMC returns the address with its port, and refuses one that isn't a BMC's.
+func (d *document) checkBMC(c *Config, address string, port uint16, path string) string {
+	if address == "" {
+		return ""
 	}
-	at, err := netip.ParseAddrPort(i.Address)
+	at, err := netip.ParseAddrPort(address)
 	if err != nil {
 		var a netip.Addr
-		a, err = netip.ParseAddr(strings.Trim(i.Address, "[]"))
-		at = netip.AddrPortFrom(a, 623)
+		a, err = netip.ParseAddr(strings.Trim(address, "[]"))
+		at = netip.AddrPortFrom(a, port)
 	}
 	a := at.Addr()
 	if err != nil || at.Port() == 0 || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
-		d.wrong(path, fmt.Sprintf("%q is not the address of a BMC", i.Address), "write its IP address, with :port if it isn't 623; a name needs DNS, which may be down when it matters")
-		return
+		d.wrong(path, fmt.Sprintf("%q is not the address of a BMC", address), fmt.Sprintf("write its IP address, with :port if it isn't %d; a name needs DNS, which may be down when it matters", port))
+		return ""
 	}
-	i.Address = at.String()
-	if other, ok := seen.bmcs[i.Address]; ok && other != node {
-		d.wrong(path, fmt.Sprintf("%s is the BMC of %s, too: fencing one would cut the power of the other", i.Address, other), "give each node the address of its own BMC")
-	}
-	seen.bmcs[i.Address] = node
 	for _, n := range c.Cluster.Nodes {
 		if n.Address == a && !a.IsLoopback() {
 			d.wrong(path, fmt.Sprintf("%v is the address of node %s itself, not of a BMC", a, n.Name), "write the BMC's own address")
 		}
 	}
+	return at.String()
+}
+
+// one refuses a device that is another node's, too. The first verb of what is that node.
+func (fence) one(d *document, seen map[string]string, device, node, path, what, hint string) {
+	if device == "" {
+		return
+	}
+	if other, ok := seen[device]; ok && other != node {
+		d.wrong(path, fmt.Sprintf(what, other)+": fencing one would cut the power of the other", hint)
+	}
+	seen[device] = node
 }
 
 // checkPassword wants one source of a secret.
@@ -154,10 +171,9 @@ func (d *document) checkWebhook(seen *fence, node string, w *Webhook, path strin
 	d.checkURL(path+".url", w.URL)
 	d.absolute(path+".headers_file", w.HeadersFile)
 	d.absolute(path+".ca_file", w.CAFile)
-	if other, ok := seen.urls[w.URL]; ok && other != node && w.URL != "" && !strings.Contains(w.URL, "{target}") {
-		d.wrong(path+".url", "is the url of "+other+", too: fencing one would cut the power of the other", "give each node its own, or put {target} into it")
+	if !strings.Contains(w.URL, "{target}") {
+		seen.one(d, seen.urls, w.URL, node, path+".url", "is the url of %s, too", "give each node its own, or put {target} into it")
 	}
-	seen.urls[w.URL] = node
 	switch hasStatus := d.mentions(path + ".status"); {
 	case !hasStatus && !w.TrustAck && !d.mentions(path+".trust_ack"):
 		d.wrong(path+".status", "is missing: nothing proves that the power is off", "write status: {url: ..., off: ...}; to count an accepted request as off, write trust_ack: true")

@@ -150,10 +150,7 @@ func newLAN(c *Config) *lan {
 	for _, f := range c.Fencing {
 		for _, level := range f.Levels {
 			for _, dev := range level {
-				if dev.IPMI == nil {
-					continue
-				}
-				if at, err := netip.ParseAddrPort(dev.IPMI.Address); err == nil {
+				if at, err := netip.ParseAddrPort(dev.bmc()); err == nil {
 					l.owners[at.Addr()] = "the BMC of " + f.Node
 				}
 			}

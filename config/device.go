@@ -16,6 +16,8 @@ type Fencing struct {
 // Device is one way to cut power; exactly one of its fields is set.
 type Device struct {
 	IPMI    *IPMI    `mapstructure:"ipmi"`
+	Redfish *Redfish `mapstructure:"redfish"`
+	Agent   *Agent   `mapstructure:"agent"`
 	Webhook *Webhook `mapstructure:"webhook"`
 	Script  *Script  `mapstructure:"script"`
 }
@@ -25,12 +27,27 @@ func (d Device) Timeout() time.Duration {
 	switch {
 	case d.IPMI != nil:
 		return d.IPMI.Timeout
+	case d.Redfish != nil:
+		return d.Redfish.Timeout
+	case d.Agent != nil:
+		return d.Agent.Timeout
 	case d.Webhook != nil:
 		return d.Webhook.Timeout
 	case d.Script != nil:
 		return d.Script.Timeout
 	}
 	return 0
+}
+
+// bmc is the address of the device's management controller; empty: it has none.
+func (d Device) bmc() string {
+	switch {
+	case d.IPMI != nil:
+		return d.IPMI.Address
+	case d.Redfish != nil:
+		return d.Redfish.Address
+	}
+	return ""
 }
 
 // IPMI is a baseboard management controller, spoken to over LAN+ (RMCP+).
@@ -44,6 +61,34 @@ type IPMI struct {
 	Ciphers      []int         `mapstructure:"ciphers" default:"[17, 3]" range:"1-17"` // suites, tried in order
 	Privilege    string        `mapstructure:"privilege" default:"operator" oneof:"operator administrator"`
 	Timeout      time.Duration `mapstructure:"timeout" default:"10s" range:"100ms-10m"`
+}
+
+// Redfish is a management controller, spoken to over HTTPS.
+type Redfish struct {
+	// Address is host:port once checked; the file may leave port 443 out.
+	Address      string        `mapstructure:"address" required:"true" hint:"write the BMC's IP address, with :port if it isn't 443"`
+	Username     string        `mapstructure:"username" required:"true" hint:"name a BMC user that may control power"`
+	PasswordFile string        `mapstructure:"password_file"`
+	PasswordEnv  string        `mapstructure:"password_env"`
+	Password     Secret        `mapstructure:"-"`
+	CAFile       string        `mapstructure:"ca_file"`
+	ServerName   string        `mapstructure:"server_name"` // the name in the certificate
+	Fingerprint  string        `mapstructure:"fingerprint"` // SHA-256 of the certificate, instead of an authority
+	System       string        `mapstructure:"system"`      // the id of one of several systems
+	UUID         string        `mapstructure:"uuid"`        // of the system
+	Timeout      time.Duration `mapstructure:"timeout" default:"10s" range:"100ms-10m"`
+}
+
+// Agent is one of ClusterLabs' fence agents. What its options may be, it says itself.
+type Agent struct {
+	Name    string            `mapstructure:"name" required:"true" hint:"write the agent's name, such as fence_apc_snmp, or its absolute path"`
+	Options map[string]string `mapstructure:"options" entry:"OPTION" plain:"true" hint:"write options: {ip: 10.1.0.9, plug: 5}; see the agent's manual page"`
+	// PasswordFile and PasswordEnv are where the option password is, SecretFiles where others are.
+	PasswordFile string            `mapstructure:"password_file"`
+	PasswordEnv  string            `mapstructure:"password_env"`
+	SecretFiles  map[string]string `mapstructure:"secret_files" entry:"OPTION" hint:"write secret_files: {snmp_priv_passwd: /etc/solevip/pdu.priv}"`
+	Secrets      map[string]Secret `mapstructure:"-"` // what the files say, by option
+	Timeout      time.Duration     `mapstructure:"timeout" default:"30s" range:"1s-10m"`
 }
 
 // Webhook is a power device behind HTTP. In its URLs {action}, {target} and {epoch} are filled in.

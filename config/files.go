@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -19,11 +20,13 @@ type reader struct {
 	config *Config
 	node   string
 	report func(path, what, hint string)
+
+	checkAgent func(Agent) []AgentProblem
 }
 
 // readFiles fills in the secrets and makes sure that the other files are there.
 func (d *document) readFiles(c *Config, o Options) {
-	r := reader{document: d, config: c, node: o.Node, report: d.wrong}
+	r := reader{document: d, config: c, node: o.Node, report: d.wrong, checkAgent: o.CheckAgent}
 	if o.Files == WarnFiles {
 		r.report = d.doubt
 	}
@@ -62,6 +65,12 @@ func (r reader) devices(f *Fencing) {
 				p += ".ipmi"
 				// IPMI 2.0 §13.28: at most 20 bytes.
 				dev.IPMI.Password = r.password(p, dev.IPMI.PasswordFile, dev.IPMI.PasswordEnv, 20)
+			case dev.Redfish != nil:
+				p += ".redfish"
+				dev.Redfish.Password = r.password(p, dev.Redfish.PasswordFile, dev.Redfish.PasswordEnv, 1024)
+				r.present(p+".ca_file", dev.Redfish.CAFile)
+			case dev.Agent != nil:
+				r.agent(p+".agent", dev.Agent)
 			case dev.Webhook != nil:
 				p += ".webhook"
 				dev.Webhook.Headers = r.headers(p+".headers_file", dev.Webhook.HeadersFile)
@@ -110,6 +119,11 @@ func (r reader) password(path, file, env string, longest int) Secret {
 	default:
 		return Secret{} // told before
 	}
+	return r.secret(path, text, longest)
+}
+
+// secret looks at a secret that was read.
+func (r reader) secret(path, text string, longest int) Secret {
 	switch {
 	case text == "":
 		r.report(path, "the password is empty", "write it there")
@@ -119,6 +133,42 @@ func (r reader) password(path, file, env string, longest int) Secret {
 		r.report(path, fmt.Sprintf("the password has more than %d bytes", longest), "shorten it there and on the device")
 	}
 	return NewSecret(text)
+}
+
+// agent reads an agent's secrets, and has the agent look at all its options.
+func (r reader) agent(path string, a *Agent) {
+	before := len(r.wrongs) + len(r.warnings)
+	a.Secrets = map[string]Secret{}
+	if a.PasswordFile != "" || a.PasswordEnv != "" {
+		a.Secrets["password"] = r.password(path, a.PasswordFile, a.PasswordEnv, 1024)
+	}
+	for _, option := range slices.Sorted(maps.Keys(a.SecretFiles)) {
+		at := path + ".secret_files." + option
+		if b, ok := r.private(at, a.SecretFiles[option]); ok {
+			a.Secrets[option] = r.secret(at, strings.TrimRight(string(b), "\r\n"), 1024)
+		}
+	}
+	if r.checkAgent == nil || a.Name == "" || r.anyWrong(path) || before < len(r.wrongs)+len(r.warnings) {
+		return
+	}
+	for _, p := range r.checkAgent(*a) {
+		at, say := path+".options."+p.Option, r.wrong
+		switch {
+		case p.Option == "":
+			at, say = path+".name", r.report
+		case r.mentions(path + ".secret_files." + p.Option):
+			at = path + ".secret_files." + p.Option
+		case p.Option == "password" && !r.mentions(at):
+			at = path + ".password_file"
+		}
+		if p.Doubt {
+			say = r.doubt
+		}
+		if near, ok := nearest(p.Option, p.Known); ok {
+			p.Hint = "did you mean " + near + "?"
+		}
+		say(at, p.What, p.Hint)
+	}
 }
 
 // headers reads lines "Name: value"; empty ones and those that begin with # are passed over.

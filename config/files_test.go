@@ -231,6 +231,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	}
 	type hidden struct{ secret Secret } // fmt calls no method of a private field
 	values := []any{c, &c, *ipmi, ipmi, ipmi.Password, &ipmi.Password, c.Fencing[0].Levels[1][0].Webhook.Headers,
+		Agent{Secrets: map[string]Secret{"password": ipmi.Password}}, Redfish{Password: ipmi.Password},
 		hidden{ipmi.Password}, map[string]Secret{"a": ipmi.Password}, []Secret{ipmi.Password}, Secret{}}
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))
@@ -276,6 +277,12 @@ func TestMistakesRepeatNoSecret(t *testing.T) {
 		"ipmi: {address: 10.1.0.6, username: fence, password_file: *hunter2}",
 		"ipmi: {address: 10.1.0.6, username: fence, password_env: {a: hunter2}}",
 		"ipmi: fence:hunter2@10.1.0.6",
+		"redfish: {address: 10.1.0.6, username: fence, password: hunter2}",
+		"redfish: {address: 10.1.0.6, username: \"fence:hunter2\", password_env: A}",
+		"agent: {name: fence_apc, password: hunter2}",
+		"agent: {name: fence_apc, options: {password: hunter2, snmp_priv_passwd: hunter2, community: hunter2}}",
+		"agent: {name: fence_apc, options: {login: \"hunter2\\n\"}}",
+		"agent: {name: fence_apc, secret_files: {password: hunter2}}",
 		"webhook: {url: \"https://u:hunter2@pdu/{action}\", trust_ack: true}",
 		"webhook: {url: \"https://u:hunter2@[pdu/{action}\", trust_ack: true}",
 		"webhook: {url: \"hunter2\", trust_ack: true}",
@@ -294,5 +301,89 @@ func TestMistakesRepeatNoSecret(t *testing.T) {
 		if len(lines) == 0 {
 			t.Errorf("%s: nothing is said", with)
 		}
+	}
+}
+
+const agentYAML = `agent: {name: fence_apc_snmp, options: {ip: 10.1.0.9, plug: 5}, password_file: DIR/db2.pass, secret_files: {snmp_priv_passwd: DIR/db1.pass}}`
+
+// withAgent is the example with an agent for db2.
+func withAgent(t *testing.T) (dir, text string) {
+	t.Helper()
+	dir, text = machine(t)
+	old := "ipmi: {address: 10.1.0.6, username: fence, password_file: " + dir + "/db2.pass}"
+	if strings.Count(text, old) != 1 {
+		t.Fatal("the example has changed")
+	}
+	return dir, strings.Replace(text, old, strings.ReplaceAll(agentYAML, "DIR", dir), 1)
+}
+
+func TestAgentsAreAskedWithTheirSecrets(t *testing.T) {
+	dir, text := withAgent(t)
+	asked := 0
+	o := Options{Node: "db1", Files: NeedFiles, CheckAgent: func(a Agent) []AgentProblem {
+		asked++
+		got := []string{a.Name, a.Options["ip"], a.Options["plug"], a.Secrets["password"].Reveal(), a.Secrets["snmp_priv_passwd"].Reveal()}
+		if diff := cmp.Diff([]string{"fence_apc_snmp", "10.1.0.9", "5", "hunter2", "hunter1"}, got); diff != "" {
+			t.Errorf("asked about (-want +got):\n%s", diff)
+		}
+		return nil
+	}}
+	if _, err := load(t, dir, text, o); err != nil || asked != 1 {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+	for _, node := range []string{"db2", "arb"} { // the one that is shot, and one that never shoots
+		o.Node = node
+		load(t, dir, text, o)
+	}
+	if asked != 1 {
+		t.Errorf("asked on a node that never uses the agent")
+	}
+}
+
+func TestWhatAgentsFindHasItsPlace(t *testing.T) {
+	dir, text := withAgent(t)
+	found := []AgentProblem{
+		{What: "isn't installed", Hint: "install it"},
+		{Option: "plug", What: "is odd", Hint: "choose from ip, plugs", Known: []string{"ip", "plugs"}},
+		{Option: "snmp_version", What: "is missing", Hint: "write it"},
+		{Option: "password", What: "is short", Hint: "choose another", Doubt: true},
+		{Option: "snmp_priv_passwd", What: "is unknown", Hint: "remove it"},
+	}
+	place := func(key string) string { return "fencing.db2.levels[0][0].agent." + key }
+	for files, absent := range map[Files]string{NeedFiles: "!", WarnFiles: "?"} {
+		c, err := load(t, dir, text, Options{Files: files, CheckAgent: func(Agent) []AgentProblem { return found }})
+		got := map[string]bool{}
+		for _, line := range said(c, err) {
+			mark, rest, _ := strings.Cut(line, " ")
+			_, rest, _ = strings.Cut(rest, "solevip.yaml:26:")
+			_, rest, _ = strings.Cut(rest, ": ")
+			got[mark+" "+rest] = true
+		}
+		for _, want := range []string{
+			absent + " " + place("name") + ": isn't installed; install it",
+			"! " + place("options.plug") + ": is odd; did you mean plugs?",
+			"! " + place("options.snmp_version") + ": is missing; write it",
+			"? " + place("password_file") + ": is short; choose another",
+			"! " + place("secret_files.snmp_priv_passwd") + ": is unknown; remove it",
+		} {
+			if !got[want] {
+				t.Errorf("%d: not said: %s\nsaid: %v", files, want, got)
+			}
+		}
+	}
+}
+
+func TestAgentWhoseSecretIsMissingIsNotAsked(t *testing.T) {
+	dir, text := withAgent(t)
+	if err := os.Remove(filepath.Join(dir, "db1.pass")); err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Node: "db1", Files: NeedFiles, CheckAgent: func(Agent) []AgentProblem {
+		t.Error("asked")
+		return nil
+	}}
+	c, err := load(t, dir, text, o)
+	if got := problemsOf(dir, c, err); len(got) != 1 || !strings.Contains(got[0], "secret_files.snmp_priv_passwd: no such file") {
+		t.Errorf("got %q", got)
 	}
 }

@@ -118,7 +118,7 @@ func (d *document) boolean(n *yaml.Node, path string) (any, bool) {
 func (d *document) text(n *yaml.Node, f field, path string) (any, bool) {
 	item := strings.HasSuffix(path, "]")
 	switch {
-	case n.Tag != "!!str":
+	case n.Tag != "!!str" && !f.plain:
 		d.wrong(path, "is "+kindOf(n)+", but a text is wanted", "put it in quotes")
 	case n.Value == "" && !item:
 		d.wrong(path, "is empty", or(f.hint, "give it a value, or remove the key"))

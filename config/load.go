@@ -31,6 +31,19 @@ type Options struct {
 	// is looked at. Empty: anybody, and every file.
 	Node  string
 	Files Files
+	// CheckAgent asks a fence agent what it thinks of its options, when files are looked at. Nil: no
+	// agent is asked.
+	CheckAgent func(Agent) []AgentProblem
+}
+
+// AgentProblem is something that a fence agent finds wrong.
+type AgentProblem struct {
+	Option string // empty: the agent itself, which may be missing on this machine
+	What   string
+	Hint   string
+	Doubt  bool // allowed, and yet doubtful
+	// Known are the agent's options, where this isn't one.
+	Known []string
 }
 
 // Load reads the file at a path. A mistake in it is told as [Errors]; any other error is about

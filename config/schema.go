@@ -20,6 +20,7 @@ type field struct {
 	words    []string
 	low, top string // the range; empty: none
 	required bool
+	plain    bool // a text that may be written as a number, or as true or false
 }
 
 // fieldsOf lists the keys of a struct, in the order of its fields.
@@ -36,7 +37,7 @@ func fieldsOf(t reflect.Type) []field {
 			key: key, kind: f.Type, low: low, top: top,
 			def: f.Tag.Get("default"), computed: f.Tag.Get("computed"), hint: f.Tag.Get("hint"),
 			short: f.Tag.Get("short"), entry: f.Tag.Get("entry"), words: strings.Fields(f.Tag.Get("oneof")),
-			required: f.Tag.Get("required") != "",
+			required: f.Tag.Get("required") != "", plain: f.Tag.Get("plain") != "",
 		})
 	}
 	return fs

@@ -35,8 +35,6 @@ var later = map[string]string{
 	"checks":          "health checks are not in this version",
 	"track_interface": "health checks are not in this version",
 	"track_script":    "health checks are not in this version",
-	"redfish":         "Redfish is not in this version",
-	"agent":           "fence agents are not in this version",
 	"watchdog":        "watchdogs are not in this version",
 	"metrics":         "metrics are not in this version",
 	"api":             "a network API is not in this version",
@@ -60,6 +58,9 @@ func unknown(key string, fields []field) (what, hint string) {
 	}
 	if near, ok := nearest(key, here); ok {
 		return what, "did you mean " + near + "?"
+	}
+	if slices.Contains(here, "secret_files") {
+		return what, fmt.Sprintf("if the agent has it, write options: {%s: ...}", key)
 	}
 	if place, ok := onlyPlace(key); ok {
 		return what, "it belongs at " + place

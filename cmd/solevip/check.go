@@ -28,7 +28,7 @@ func newCheck() *cobra.Command {
 		if *node != "" {
 			files = config.NeedFiles
 		}
-		conf, err := config.Load(*file, config.Options{Node: *node, Files: files})
+		conf, err := config.Load(*file, config.Options{Node: *node, Files: files, CheckAgent: newAgents().check(c.Context())})
 		if bad, ok := errors.AsType[config.Errors](err); ok && output == "json" {
 			err := printJSON(c.OutOrStdout(), map[string]any{"ok": false, "mistakes": bad, "warnings": problems(conf.Warnings)})
 			return errors.Join(err, exit(exitFailed))

@@ -114,7 +114,8 @@ func run(ctx context.Context, f runFlags, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	conf, err := config.Load(f.config, config.Options{Node: node, Files: config.NeedFiles})
+	agents := newAgents()
+	conf, err := config.Load(f.config, config.Options{Node: node, Files: config.NeedFiles, CheckAgent: agents.check(ctx)})
 	if err != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func run(ctx context.Context, f runFlags, stderr io.Writer) error {
 
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	w := &wiring{conf: conf, node: node, boot: boot, flags: f, log: log, undo: undo, fail: fail}
+	w := &wiring{conf: conf, node: node, boot: boot, flags: f, log: log, undo: undo, fail: fail, agents: agents}
 	o, err := w.options(ctx)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"github.com/solevip/solevip/daemon"
 	"github.com/solevip/solevip/fence"
 	"github.com/solevip/solevip/fence/ipmi"
+	"github.com/solevip/solevip/fence/redfish"
 	"github.com/solevip/solevip/fence/script"
 	"github.com/solevip/solevip/fence/webhook"
 	"github.com/solevip/solevip/hook"
@@ -39,6 +40,8 @@ type wiring struct {
 	undo  *stack
 	fail  context.CancelCauseFunc
 	links map[string]link
+
+	agents *agents
 }
 
 // options are the daemon's, with every adapter started.
@@ -59,7 +62,7 @@ func (w *wiring) options(ctx context.Context) (daemon.Options, error) {
 	if err != nil {
 		return o, err
 	}
-	if o.Fencing, err = w.fencing(); err != nil {
+	if o.Fencing, err = w.fencing(ctx); err != nil {
 		return o, err
 	}
 	if !o.Arbiter {
@@ -291,7 +294,7 @@ func (w *wiring) link(o conn.Options) (link, error) {
 }
 
 // fencing makes the plan of every node that has devices.
-func (w *wiring) fencing() (map[string]*fence.Plan, error) {
+func (w *wiring) fencing(ctx context.Context) (map[string]*fence.Plan, error) {
 	out := map[string]*fence.Plan{}
 	for _, f := range w.conf.Fencing {
 		if self, _ := w.conf.Node(w.node); f.Node == w.node || self.Role == config.Arbiter {
@@ -302,7 +305,7 @@ func (w *wiring) fencing() (map[string]*fence.Plan, error) {
 		for _, devices := range f.Levels {
 			var level fence.Level
 			for _, d := range devices {
-				made, err := device(d)
+				made, err := w.device(ctx, d)
 				if err != nil {
 					return nil, fmt.Errorf("fencing of %s: %w", f.Node, err)
 				}
@@ -321,27 +324,55 @@ func (w *wiring) fencing() (map[string]*fence.Plan, error) {
 	return out, nil
 }
 
-func device(d config.Device) (fence.Device, error) {
+func (w *wiring) device(ctx context.Context, d config.Device) (fence.Device, error) {
 	switch {
 	case d.IPMI != nil:
 		return ipmi.New(ipmi.Options{
 			Address: d.IPMI.Address, Username: d.IPMI.Username, Password: d.IPMI.Password.Reveal(), Ciphers: d.IPMI.Ciphers,
 			Privilege: d.IPMI.Privilege,
 		})
+	case d.Redfish != nil:
+		return redfishDevice(d.Redfish)
+	case d.Agent != nil:
+		return w.agents.device(ctx, *d.Agent)
 	case d.Script != nil:
 		return script.New(script.Options{Path: d.Script.Path, Args: d.Script.Args, Timeout: d.Script.Timeout})
 	}
-	h := d.Webhook
+	return webhookDevice(d.Webhook)
+}
+
+func redfishDevice(r *config.Redfish) (fence.Device, error) {
+	o := redfish.Options{
+		Address: r.Address, Username: r.Username, Password: r.Password.Reveal(), Fingerprint: r.Fingerprint,
+		ServerName: r.ServerName, System: r.System, UUID: r.UUID, Timeout: r.Timeout,
+	}
+	var err error
+	if o.CA, err = authority(r.CAFile); err != nil {
+		return nil, err
+	}
+	return redfish.New(o)
+}
+
+// authority is a file of certificates; none when no file is named.
+func authority(file string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("authority of a fence device: %w", err)
+	}
+	return pem, nil
+}
+
+func webhookDevice(h *config.Webhook) (fence.Device, error) {
 	o := webhook.Options{URL: h.URL, Method: h.Method, Headers: http.Header{}, TrustAck: h.TrustAck, Timeout: h.Timeout}
 	for _, line := range h.Headers {
 		o.Headers.Add(line.Name, line.Value.Reveal())
 	}
-	if h.CAFile != "" {
-		pem, err := os.ReadFile(h.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("webhook authority: %w", err)
-		}
-		o.CA = pem
+	var err error
+	if o.CA, err = authority(h.CAFile); err != nil {
+		return nil, err
 	}
 	if h.Status != nil {
 		o.Status = &webhook.Status{URL: h.Status.URL, Method: h.Status.Method, Off: h.Status.Off}

@@ -17,6 +17,8 @@ type Problem struct {
 	What   string
 	Hint   string // what to do
 	Doubt  bool   // allowed, and yet doubtful
+	// Known are the options that there are, where this one isn't.
+	Known []string
 }
 
 func (p Problem) String() string {
@@ -59,7 +61,7 @@ func (m *Metadata) Check(o Options) []Problem {
 
 func (m *Metadata) checkOne(name, value string, secret bool) []Problem {
 	if what, hint, doubt := suspicious(name, value); what != "" {
-		return []Problem{{name, what, hint, doubt}}
+		return []Problem{{Option: name, What: what, Hint: hint, Doubt: doubt}}
 	}
 	p, known := m.parameters[name]
 	if fresh, obsolete := m.instead[name]; obsolete {
@@ -67,7 +69,7 @@ func (m *Metadata) checkOne(name, value string, secret bool) []Problem {
 	}
 	switch {
 	case !known:
-		return []Problem{{Option: name, What: fmt.Sprintf("%s has no such option", m.Name), Hint: m.unknown(name)}}
+		return []Problem{m.unknown(name)}
 	case p.deprecated:
 		return []Problem{{Option: name, What: "is obsolete", Hint: "remove it; see man " + filepath.Base(m.Name)}}
 	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }):
@@ -83,20 +85,22 @@ func (m *Metadata) checkOne(name, value string, secret bool) []Problem {
 	return nil
 }
 
-// unknown says what to write instead of an option that the agent doesn't have.
-func (m *Metadata) unknown(name string) string {
+// unknown is an option that the agent doesn't have.
+func (m *Metadata) unknown(name string) Problem {
+	p := Problem{Option: name, What: m.Name + " has no such option"}
 	spelt := strings.ReplaceAll(strings.ToLower(name), "-", "_")
 	if _, ok := m.parameters[spelt]; ok && spelt != name {
-		return "write " + spelt
+		p.Hint = "write " + spelt
+		return p
 	}
-	var names []string
-	for n, p := range m.parameters {
-		if what, _, _ := suspicious(n, ""); what == "" && !p.deprecated {
-			names = append(names, n)
+	for n, one := range m.parameters {
+		if what, _, _ := suspicious(n, ""); what == "" && !one.deprecated {
+			p.Known = append(p.Known, n)
 		}
 	}
-	slices.Sort(names)
-	return "choose from " + strings.Join(names, ", ")
+	slices.Sort(p.Known)
+	p.Hint = "choose from " + strings.Join(p.Known, ", ")
+	return p
 }
 
 var whole = regexp.MustCompile(`^-?[0-9]+$`)
