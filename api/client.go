@@ -19,8 +19,9 @@ func Socket(runDir string) string { return filepath.Join(runDir, "control.sock")
 
 // Client talks to the daemon of a run directory.
 type Client struct {
-	runDir string
-	http   *http.Client
+	runDir   string
+	patience time.Duration // for a status
+	http     *http.Client
 }
 
 // NewClient is a client of the daemon that runs with a run directory.
@@ -29,7 +30,7 @@ func NewClient(runDir string) *Client {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", Socket(runDir))
 	}
-	return &Client{runDir: runDir, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+	return &Client{runDir: runDir, patience: statusTimeout, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
 }
 
 // ErrNoDaemon is wrapped when nothing answers at the control socket.
@@ -41,7 +42,7 @@ const statusTimeout = 5 * time.Second
 
 // Status asks for the node's view.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, statusTimeout, fmt.Errorf("%w within %v at %s", ErrNoDaemon, statusTimeout, Socket(c.runDir)))
+	ctx, cancel := context.WithTimeoutCause(ctx, c.patience, fmt.Errorf("%w within %v at %s", ErrNoDaemon, c.patience, Socket(c.runDir)))
 	defer cancel()
 	return call[Status](ctx, c, http.MethodGet, "/v1/status", nil)
 }
