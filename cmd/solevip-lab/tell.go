@@ -18,8 +18,8 @@ const width = 100
 func (d *demo) intro() {
 	fmt.Fprint(d.out, `solevip: two servers, db1 and db2, share the address 10.77.0.50; a third machine, arb, only votes.
 They run in network namespaces on this machine, on a switch of their own, and db1 and db2 have
-simulated BMCs that cut their power. A client asks the address every 2 ms. A judge that shares no code
-with solevip asks each server, at its own MAC address, whether it answers for it too.
+simulated BMCs that cut their power. A client asks the address every 2 ms. A judge that shares no
+code with solevip asks each server, at its own MAC address, whether it answers for it too.
 
 `)
 }
