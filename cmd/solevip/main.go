@@ -40,6 +40,8 @@ func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 // usage is a mistake in the command line.
 type usage struct{ error }
 
+func (u usage) Unwrap() error { return u.error }
+
 // hint is an error with what to do about it.
 type hint struct {
 	error

@@ -175,6 +175,8 @@ func tellSystemd(log *slog.Logger, state string) {
 // broken is a part that failed for good: the daemon ends, and its service manager starts it anew.
 type broken struct{ error }
 
+func (b broken) Unwrap() error { return b.error }
+
 func newLog(w io.Writer, l config.Log) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
