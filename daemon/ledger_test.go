@@ -170,4 +170,3 @@ func (r *replica) Status() daemon.LedgerStatus {
 	}
 	return daemon.LedgerStatus{Leader: "arb", Quorum: true}
 }
-
