@@ -165,7 +165,7 @@ func (m *BMC) Change(id string, do func(*Machine)) {
 func (m *BMC) Replace(machines map[string]*Machine) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.machines = machines
+	m.machines, m.cuts = machines, map[string]time.Time{}
 }
 
 // Requests are those so far; they are then forgotten.
