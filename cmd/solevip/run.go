@@ -119,7 +119,9 @@ func run(ctx context.Context, f runFlags, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := newLog(stderr, conf.Log).With("node", node)
+	out := newLogWriter(stderr)
+	defer out.Close() // last; there is nowhere left to complain
+	log := newLog(out, conf.Log).With("node", node)
 	slog.SetDefault(log)
 	for _, w := range conf.Warnings {
 		log.Warn("configuration", "warning", w.String())
