@@ -3,6 +3,7 @@ package arbitertest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -20,23 +21,25 @@ type Load struct {
 	// TTL, when set, is what beats must keep up with: no node's grant, counted from before each beat
 	// was sent, may run out. Zero asks for nothing.
 	TTL time.Duration
+	// NotProposed is the backend's error for what certainly had no effect.
+	NotProposed error
 }
 
 // The pace of the load: fast enough to meet every fault, slow enough for porcupine to decide.
 const (
-	beatEvery    = 40 * time.Millisecond
-	commandEvery = 30 * time.Millisecond
+	beatEvery    = 120 * time.Millisecond
+	commandEvery = 70 * time.Millisecond
 	opLimit      = 4 * time.Second
 	judgeLimit   = 60 * time.Second
-	// slow operations may have been sent twice.
-	slow = 40 * time.Millisecond
+	// slow operations may have been sent twice: at once after a lost answer there is no leader to be had.
+	slow = 150 * time.Millisecond
 )
 
 // Concurrent has every node beat, read and propose on its own, while disturb runs, and judges what
 // was seen: could it have happened one after the other?
 func Concurrent(t *testing.T, ledgers map[string]Ledger, load Load, disturb func()) {
 	t.Helper()
-	h := &history{began: time.Now()}
+	h := &history{began: time.Now(), notProposed: load.NotProposed}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	w := newTwin(t, ledgers)
@@ -61,6 +64,7 @@ func Concurrent(t *testing.T, ledgers map[string]Ledger, load Load, disturb func
 type input struct {
 	node    string
 	command arbiter.Command
+	end     bool // nothing: only commands of unknown outcome come later
 }
 
 // output of an operation.
@@ -73,10 +77,11 @@ type output struct {
 
 // history is what the nodes did and saw.
 type history struct {
-	began time.Time
-	mu    sync.Mutex
-	ops   []porcupine.Operation
-	beats map[string][]granted
+	began       time.Time
+	notProposed error
+	mu          sync.Mutex
+	ops         []porcupine.Operation
+	beats       map[string][]granted
 }
 
 // granted is a beat that was acknowledged.
@@ -114,11 +119,11 @@ func (h *history) do(ctx context.Context, l Ledger, node string, c arbiter.Comma
 func (h *history) record(node string, c arbiter.Command, out output, call, back time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	op := porcupine.Operation{ClientId: clientOf[node], Input: input{node, c}, Call: int64(call), Output: out, Return: int64(back)}
+	op := porcupine.Operation{ClientId: clientOf[node], Input: input{node: node, command: c}, Call: int64(call), Output: out, Return: int64(back)}
 	_, beat := c.(arbiter.Beat)
 	switch _, registration := c.(arbiter.Register); {
-	case out.unknown && c == nil:
-		return // a read without an answer says nothing
+	case out.unknown && c == nil || h.notProposed != nil && errors.Is(out.err, h.notProposed):
+		return // it says nothing
 	case out.unknown:
 		op.Return = math.MaxInt64 // it may be carried out any time from now on
 	case (beat || registration) && back-call > slow: // twice is as good as once
@@ -183,10 +188,12 @@ func canon(r arbiter.Record) string {
 	return string(b)
 }
 
-// state of the model: a record, and its text to compare by.
+// state of the model: a record, and its text to compare by. Commands of unknown outcome that had no
+// effect are put after the end, so that porcupine needn't try them everywhere.
 type state struct {
 	record arbiter.Record
 	text   string
+	ended  bool
 }
 
 // model is the ledger as one thing that does one command after the other.
@@ -194,23 +201,34 @@ var model = porcupine.Model{
 	Init: func() any { return state{text: canon(arbiter.Record{})} },
 	Step: func(was, in, out any) (bool, any) {
 		s, i, o := was.(state), in.(input), out.(output)
-		if i.command == nil {
+		switch {
+		case i.end:
+			s.ended = true
+			return true, s
+		case s.ended:
+			return o.unknown, s
+		case i.command == nil:
 			return o.record == s.text, s
 		}
 		next, err := arbiter.Apply(s.record, i.command)
-		if !o.unknown && arbiter.RefusedAs(err) != o.code {
-			return false, s
+		if o.unknown {
+			return err == nil, state{next, canon(next), false}
 		}
 		if err != nil {
-			return true, s
+			return arbiter.RefusedAs(err) == o.code, s
 		}
-		return true, state{next, canon(next)}
+		return o.code == "", state{next, canon(next), false}
 	},
-	Equal: func(a, b any) bool { return a.(state).text == b.(state).text },
+	Equal: func(a, b any) bool { return a.(state).text == b.(state).text && a.(state).ended == b.(state).ended },
 	DescribeOperation: func(in, out any) string {
 		i, o := in.(input), out.(output)
 		return fmt.Sprintf("%s: %v -> %q unknown=%v", i.node, i.command, o.code, o.unknown)
 	},
+}
+
+func (h *history) judge() porcupine.CheckResult {
+	end := porcupine.Operation{ClientId: 6, Input: input{end: true}, Call: math.MaxInt64 - 1, Output: output{}, Return: math.MaxInt64}
+	return porcupine.CheckOperationsTimeout(model, append(h.ops[:len(h.ops):len(h.ops)], end), judgeLimit)
 }
 
 func (h *history) check(t *testing.T) {
@@ -227,7 +245,7 @@ func (h *history) check(t *testing.T) {
 		}
 	}
 	began := time.Now()
-	result := porcupine.CheckOperationsTimeout(model, h.ops, judgeLimit)
+	result := h.judge()
 	t.Logf("%d operations, %d of them reads, %d refused, %d of unknown outcome; judged in %v: %s", len(h.ops), reads, refused, unknown, time.Since(began).Round(time.Millisecond), result)
 	if reads == 0 || refused == 0 {
 		t.Errorf("the history says too little")
