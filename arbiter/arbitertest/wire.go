@@ -21,6 +21,7 @@ type Wire struct {
 	free    *sync.Cond
 	conns   map[net.Conn]struct{}
 	stalled func(label string) bool // nil: none is
+	answers bool                    // only what comes from the target is held back
 	closed  bool
 }
 
@@ -50,7 +51,16 @@ func (w *Wire) Stall(labels ...string) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.answers = false
 	w.stalled = func(l string) bool { return len(set) == 0 || set[l] }
+}
+
+// StallAnswers holds back what the target says, while it hears everything.
+func (w *Wire) StallAnswers() {
+	w.Stall()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answers = true
 }
 
 // Heal lets everything through again, and closes what was held back: what a switch has swallowed
@@ -112,7 +122,7 @@ func (w *Wire) carry(here net.Conn) {
 	if w.label != nil {
 		label = w.label(in)
 	}
-	if !w.pass(label) {
+	if !w.pass(label, false) {
 		return
 	}
 	there, err := net.Dial("tcp", w.target)
@@ -121,29 +131,29 @@ func (w *Wire) carry(here net.Conn) {
 	}
 	defer w.remove(there)
 	var wg sync.WaitGroup
-	wg.Go(func() { w.copy(there, in, label); there.Close(); here.Close() })
-	wg.Go(func() { w.copy(here, there, label); there.Close(); here.Close() })
+	wg.Go(func() { w.copy(there, in, label, false); there.Close(); here.Close() })
+	wg.Go(func() { w.copy(here, there, label, true); there.Close(); here.Close() })
 	wg.Wait()
 }
 
 // pass waits while the wire is stalled. After a stall the connection is over.
-func (w *Wire) pass(label string) bool {
+func (w *Wire) pass(label string, answer bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	held := false
-	for w.stalled != nil && w.stalled(label) && !w.closed {
+	for w.stalled != nil && w.stalled(label) && (answer || !w.answers) && !w.closed {
 		held = true
 		w.free.Wait()
 	}
 	return !held && !w.closed
 }
 
-func (w *Wire) copy(to io.Writer, from io.Reader, label string) {
+func (w *Wire) copy(to io.Writer, from io.Reader, label string, answer bool) {
 	b := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(b)
 		if n > 0 {
-			if !w.pass(label) {
+			if !w.pass(label, answer) {
 				return
 			}
 			if _, err := to.Write(b[:n]); err != nil {

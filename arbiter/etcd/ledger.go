@@ -80,7 +80,7 @@ func Open(ctx context.Context, opt Options) (*Ledger, error) {
 		ends.close()
 		return nil, err
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrWentBack) {
 		l.log.Warn("etcd doesn't answer yet; trying on", "err", err)
 	}
 	l.wg.Go(func() { l.follow(life) })

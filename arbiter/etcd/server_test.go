@@ -77,6 +77,8 @@ type members struct {
 	binary  string
 	dir     string
 	extra   []string
+	scheme  string // of the clients' URLs
+	tls     *TLS   // for clients, nil for http
 	members []*member
 }
 
@@ -91,9 +93,14 @@ type member struct {
 }
 
 // startEtcd starts three servers, which are killed when the test ends.
-func startEtcd(t *testing.T, binary string, extra ...string) *members {
+func startEtcd(t *testing.T, binary string) *members {
 	t.Helper()
-	e := &members{t: t, binary: binary, dir: t.TempDir(), extra: extra}
+	return startEtcdAt(t, "http", nil, binary)
+}
+
+func startEtcdAt(t *testing.T, scheme string, tls *TLS, binary string, extra ...string) *members {
+	t.Helper()
+	e := &members{t: t, binary: binary, dir: t.TempDir(), extra: extra, scheme: scheme, tls: tls}
 	ports := arbitertest.Ports(t, 6)
 	for i := range 3 {
 		m := &member{name: fmt.Sprintf("m%d", i), client: ports[2*i], peer: ports[2*i+1]}
@@ -145,7 +152,7 @@ func (e *members) start(m *member) {
 	defer log.Close()
 	m.process = exec.Command(e.binary, append([]string{
 		"--name", m.name, "--data-dir", filepath.Join(e.dir, m.name),
-		"--listen-client-urls", "http://" + arbitertest.Local(m.client), "--advertise-client-urls", "http://" + m.clients.Address(),
+		"--listen-client-urls", e.scheme + "://" + arbitertest.Local(m.client), "--advertise-client-urls", e.scheme + "://" + m.clients.Address(),
 		"--listen-peer-urls", "http://" + arbitertest.Local(m.peer), "--initial-advertise-peer-urls", "http://" + m.peers.Address(),
 		"--initial-cluster", strings.Join(peers, ","), "--initial-cluster-token", "test",
 		"--heartbeat-interval", "50", "--election-timeout", "500", "--snapshot-count", "1000",
@@ -176,7 +183,7 @@ func (e *members) signal(m *member, s syscall.Signal) {
 func (e *members) endpoints() []string {
 	var out []string
 	for _, m := range e.members {
-		out = append(out, "http://"+m.clients.Address())
+		out = append(out, e.scheme+"://"+m.clients.Address())
 	}
 	return out
 }
@@ -189,9 +196,16 @@ func (e *members) client(of ...*member) *clientv3.Client {
 	}
 	var urls []string
 	for _, m := range of {
-		urls = append(urls, "http://"+arbitertest.Local(m.client))
+		urls = append(urls, e.scheme+"://"+arbitertest.Local(m.client))
 	}
-	c, err := clientv3.New(clientv3.Config{Endpoints: urls, Logger: zap.NewNop()})
+	conf := clientv3.Config{Endpoints: urls, Logger: zap.NewNop()}
+	if e.tls != nil {
+		var err error
+		if conf.TLS, err = e.tls.config(); err != nil {
+			e.t.Fatal(err)
+		}
+	}
+	c, err := clientv3.New(conf)
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -241,7 +255,7 @@ func (e *members) leader() *member {
 			if m.process == nil {
 				continue
 			}
-			got, err := e.client(m).Status(ctx, "http://"+arbitertest.Local(m.client))
+			got, err := e.client(m).Status(ctx, e.scheme+"://"+arbitertest.Local(m.client))
 			if err != nil {
 				continue
 			}
