@@ -179,7 +179,7 @@ func (d *demo) keepalived(ctx context.Context, l *lab.Lab, o *lab.Observer) erro
 			continue // it has no such verb
 		}
 		r, err := d.fault(ctx, l, o, f, func(r lab.Result) {
-			fmt.Fprintf(d.out, "   %-26s client without an answer for %s; two holders for %s of %s\n", f.Name+":",
+			fmt.Fprintf(d.out, "   %-26s no answer for %s, two holders for %s of %s\n", f.Name+":",
 				lab.Milliseconds(r.Outage.Length()), lab.Milliseconds(r.TwoHolders), lab.Milliseconds(r.To.Sub(r.From)))
 		})
 		if err != nil {
