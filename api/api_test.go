@@ -24,6 +24,7 @@ type node struct {
 	moved    api.SwitchoverRequest
 	tested   string
 	attested api.ConfirmRequest
+	restored api.LedgerConfirmRequest
 }
 
 func (n *node) Status(context.Context) (api.Status, error) { return n.status, n.err }
@@ -57,6 +58,15 @@ func (n *node) FenceTest(_ context.Context, name string) ([]api.DeviceCheck, err
 
 func (n *node) FenceConfirm(_ context.Context, r api.ConfirmRequest) error {
 	n.attested = r
+	return n.err
+}
+
+func (n *node) LedgerGC(context.Context) (api.LedgerGCAnswer, error) {
+	return api.LedgerGCAnswer{Removed: []string{"node db3"}, Kept: []string{"group nfs: it has a holder"}}, n.err
+}
+
+func (n *node) LedgerConfirm(_ context.Context, r api.LedgerConfirmRequest) error {
+	n.restored = r
 	return n.err
 }
 
@@ -106,6 +116,13 @@ func TestRequestsArriveWhole(t *testing.T) {
 	word := api.ConfirmRequest{Node: "db2", Operator: "ann", Reason: "saw it burn"}
 	if err := c.FenceConfirm(t.Context(), word); err != nil || n.attested != word {
 		t.Errorf("%v; asked for %v", err, n.attested)
+	}
+	if found, err := c.LedgerGC(t.Context()); err != nil || len(found.Removed) != 1 || len(found.Kept) != 1 {
+		t.Errorf("%v, %v", found, err)
+	}
+	restored := api.LedgerConfirmRequest{Operator: "ann", Reason: "restored from a backup"}
+	if err := c.LedgerConfirm(t.Context(), restored); err != nil || n.restored != restored {
+		t.Errorf("%v; asked for %v", err, n.restored)
 	}
 }
 

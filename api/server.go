@@ -21,6 +21,7 @@ type Node interface {
 	FenceTest(ctx context.Context, node string) ([]DeviceCheck, error)
 	// FenceConfirm records an operator's word that a node is dead, unless something says otherwise.
 	FenceConfirm(ctx context.Context, r ConfirmRequest) error
+	LedgerNode
 }
 
 // Error is a request's failure with what to do about it.
@@ -62,6 +63,7 @@ func Handler(n Node) http.Handler {
 		}
 		answer(w, struct{}{}, err)
 	})
+	ledgerRoutes(mux, n)
 	return mux
 }
 

@@ -29,12 +29,6 @@ func (d *document) check(c *Config, o Options) {
 	}
 }
 
-func (d *document) checkLedger(c *Config) {
-	if c.Ledger.Backend == "etcd" {
-		d.wrong("ledger.backend", "etcd is not in this version", "write raft, or remove the key")
-	}
-}
-
 // nodeNames lists the nodes, in the order of the file.
 func (c Config) nodeNames() []string {
 	names := make([]string, len(c.Cluster.Nodes))

@@ -23,9 +23,10 @@ func (d *document) checkCluster(c *Config) {
 	if len(cl.Nodes) > 0 && len(c.members()) == 0 {
 		d.wrong("cluster.nodes", "every node is an arbiter", "give at least one the role member, which may hold groups")
 	}
-	d.checkAddresses(c, protected)
-	d.checkTransport(c, protected)
-	if protected {
+	between := protected && c.Ledger.Backend != backendEtcd // the nodes talk to each other
+	d.checkAddresses(c, between)
+	d.checkTransport(c, between)
+	if between {
 		d.checkVoters(len(cl.Nodes))
 	}
 }

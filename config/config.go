@@ -88,6 +88,7 @@ type Node struct {
 // Ledger is how the nodes agree on who holds what.
 type Ledger struct {
 	Backend string        `mapstructure:"backend" default:"raft" oneof:"raft etcd"`
+	Etcd    *Etcd         `mapstructure:"etcd"`
 	TTL     time.Duration `mapstructure:"ttl" default:"3s" range:"600ms-60s"`
 	// Margin is how long before a lease's deadline its addresses are down.
 	Margin time.Duration `mapstructure:"margin" computed:"50ms + ttl/60" range:"25ms-10s"`

@@ -30,7 +30,9 @@ func (d *document) readFiles(c *Config, o Options) {
 	if o.Files == WarnFiles {
 		r.report = d.doubt
 	}
-	if c.Protected() {
+	if e := c.Ledger.Etcd; e != nil {
+		r.etcd(e)
+	} else if c.Protected() {
 		r.certificates()
 	}
 	for i := range c.Fencing {

@@ -34,6 +34,14 @@ type Arbiter interface {
 	Status() LedgerStatus
 }
 
+// Tended is a ledger that an operator must look after, beside the daemon: etcd is.
+type Tended interface {
+	// Clean removes what is left of nodes and groups other than those named, and says what it kept and why.
+	Clean(ctx context.Context, nodes, groups []string) (removed, kept []string, err error)
+	// Confirm takes an operator's word that a ledger which went back (a restored backup) may be acted on.
+	Confirm(ctx context.Context, operator, reason string) error
+}
+
 // LedgerStatus is the health of the ledger as this node sees it.
 type LedgerStatus struct {
 	Leader  string

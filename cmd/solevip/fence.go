@@ -138,7 +138,7 @@ func newFenceConfirm() *cobra.Command {
 		if typed != node {
 			return usage{hint{fmt.Errorf("%q is not %q: nothing was confirmed", typed, node), "type the node's name exactly"}}
 		}
-		operator := cmp.Or(os.Getenv("SUDO_USER"), os.Getenv("USER"), fmt.Sprintf("uid %d", os.Getuid()))
+		operator := operatorName()
 		if err := f.api().FenceConfirm(c.Context(), api.ConfirmRequest{Node: node, Operator: operator, Reason: *reason}); err != nil {
 			return err
 		}
@@ -159,4 +159,9 @@ func askName(in io.Reader, out io.Writer, node string) (string, error) {
 		return "", hint{fmt.Errorf("nothing was typed: nothing was confirmed"), "in scripts: --yes-i-mean " + node}
 	}
 	return strings.TrimSpace(line), nil
+}
+
+// operatorName is who to hold to their word.
+func operatorName() string {
+	return cmp.Or(os.Getenv("SUDO_USER"), os.Getenv("USER"), fmt.Sprintf("uid %d", os.Getuid()))
 }

@@ -98,7 +98,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage{hint{err, "see " + c.CommandPath() + " --help"}}
 	})
-	root.AddCommand(newRun(), newStatus(), newWatch(), newSwitchover(), newFence(), newCheck(), newCert(), newVersion())
+	root.AddCommand(newRun(), newStatus(), newWatch(), newSwitchover(), newFence(), newLedger(), newCheck(), newCert(), newVersion())
 	return root
 }
 

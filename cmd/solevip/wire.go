@@ -97,8 +97,16 @@ func (w *wiring) adverts(node string) (out []netip.Addr) {
 	return out
 }
 
-// ledger starts the embedded Raft.
+// ledger starts the backend that the file names.
 func (w *wiring) ledger(ctx context.Context) (daemon.Arbiter, error) {
+	if w.conf.Ledger.Etcd != nil {
+		return w.etcd(ctx)
+	}
+	return w.raft(ctx)
+}
+
+// raft starts the embedded Raft.
+func (w *wiring) raft(ctx context.Context) (daemon.Arbiter, error) {
 	o := raftnode.Options{
 		Self: w.node, Cluster: w.conf.Cluster.Name, Dir: w.flags.stateDir, Insecure: w.conf.Cluster.Insecure,
 		TTL: w.conf.Timing.TTL, Log: w.log.With("component", "ledger"),
