@@ -21,7 +21,8 @@ import (
 //
 // Joining what is formed: a disk that the formed configuration lists just starts, with an empty
 // log. A node whose name is listed with another disk has lost its disk, and its votes with it: it
-// doesn't vote but asks the leader to be re-admitted under its new disk (readmit.go).
+// doesn't vote but asks the leader to be re-admitted under its new disk (readmit.go). One whose name
+// isn't listed waits until an operator has it added (members.go).
 
 // formPoll is how often a node asks around while there's no ledger yet.
 const formPoll = 100 * time.Millisecond
@@ -181,6 +182,9 @@ func (n *Node) lostText(other string) string {
 	if other != "" {
 		known = "knows this node by another disk (" + other + ")"
 	}
+	if other == "" && n.isUnlisted() {
+		return fmt.Sprintf("the ledger doesn't list this node, so it doesn't vote: it waits for solevip cluster add %s, on any node", n.opt.Self)
+	}
 	return fmt.Sprintf("the ledger %s, so %s is new here: it doesn't vote until the leader has admitted it, which needs a majority of the ledger's own nodes", known, n.store.id())
 }
 
@@ -188,10 +192,10 @@ func (n *Node) lostText(other string) string {
 func (n *Node) seekAdmission(ctx context.Context, r *raft.Raft, formed *introduction, errs map[string]error) error {
 	id := string(n.store.id())
 	n.mu.Lock()
-	fresh := !n.lost
-	n.lost = true
-	n.mu.Unlock()
 	other := formed.otherDisk(id)
+	fresh := !n.lost
+	n.lost, n.unlisted = true, other == "" && !formed.has(id)
+	n.mu.Unlock()
 	if fresh {
 		n.log.Warn("this node doesn't vote", "reason", n.lostText(other))
 	}
@@ -220,7 +224,7 @@ func (n *Node) seekAdmission(ctx context.Context, r *raft.Raft, formed *introduc
 	}
 	if got.Voter {
 		n.mu.Lock()
-		n.lost = false
+		n.lost, n.unlisted = false, false
 		n.mu.Unlock()
 		n.log.Info("admitted to the ledger again", "id", id)
 	}
@@ -247,6 +251,12 @@ func (n *Node) isLost() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.lost
+}
+
+func (n *Node) isUnlisted() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.unlisted
 }
 
 // isVoter says whether this disk votes by the configuration that it knows.

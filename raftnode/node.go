@@ -57,7 +57,8 @@ type Node struct {
 	ledger   string // the formed ledger's id
 	problem  string
 	troubled time.Time // since when there has been a problem
-	lost     bool      // the ledger knows this node by another disk
+	lost     bool      // the ledger doesn't know this node by this disk
+	unlisted bool      // nor by any other: it waits to be added
 	doubt    bool      // a proposal of ours went unanswered, and nothing was agreed since
 	failure  error
 	closed   bool

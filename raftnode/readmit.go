@@ -57,6 +57,8 @@ func (n *Node) readmit(ctx context.Context, peer string, body json.RawMessage) (
 	case at >= 0 && servers[at].Suffrage == raft.Voter && former < 0:
 		answer.Voter = true
 		return answer, nil
+	case at < 0 && former < 0:
+		return admitted{}, denied("%s is no node of the ledger: it was not added yet, or was removed; take it in with solevip cluster add %s, on any node", peer, peer)
 	case at < 0:
 		if err := n.confirmDisk(ctx, peer, ask.ID); err != nil {
 			return admitted{}, err

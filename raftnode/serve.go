@@ -84,6 +84,8 @@ func (a *asker) handle(ctx context.Context, req request) {
 		body, err = n.encoded.answer(n.read(ctx))
 	case askReadmit:
 		body, err = n.readmit(ctx, a.peer, req.Body)
+	case askMember:
+		body, err = n.changeFor(ctx, req.Body)
 	default:
 		err = &wireError{code: codeDenied, text: fmt.Sprintf("%s doesn't know request %q: run the same release on all nodes", n.opt.Self, req.Ask)}
 	}

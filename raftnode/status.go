@@ -1,7 +1,6 @@
 package raftnode
 
 import (
-	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -14,6 +13,7 @@ type State string
 const (
 	Forming   State = "forming"   // no ledger yet, or this disk isn't in it yet
 	Lost      State = "lost-disk" // the ledger knows this node by another disk: it doesn't vote
+	Unlisted  State = "not-added" // the ledger doesn't know this node: it waits to be added, and doesn't vote
 	Follower  State = "follower"
 	Candidate State = "candidate"
 	Leader    State = "leader"
@@ -36,17 +36,19 @@ type Status struct {
 	// LastContact is how long ago the leader was heard, 0 on the leader, -1 for never.
 	LastContact time.Duration
 	Voters      []string // node names
-	Ledger      string   // the formed ledger's id
-	Disk        string   // this node's server id
-	Index       uint64   // of the newest record this node knows
-	Insecure    bool
+	// Strangers says, in words, where the file's nodes and the ledger's differ.
+	Strangers []string
+	Ledger    string // the formed ledger's id
+	Disk      string // this node's server id
+	Index     uint64 // of the newest record this node knows
+	Insecure  bool
 }
 
 // Status tells how this node's part in the ledger stands.
 func (n *Node) Status() Status {
 	n.mu.Lock()
 	s := Status{State: Forming, Problem: n.problem, Ledger: n.ledger, LastContact: -1, Disk: string(n.store.id()), Insecure: n.opt.Insecure}
-	lost, doubt, failure, closed := n.lost, n.doubt, n.failure, n.closed
+	lost, unlisted, doubt, failure, closed := n.lost, n.unlisted, n.doubt, n.failure, n.closed
 	r := n.raft
 	n.mu.Unlock()
 	s.Leader, _ = n.leader.get()
@@ -62,6 +64,8 @@ func (n *Node) Status() Status {
 		s.State, s.Quorum = Closed, false
 	case failure != nil:
 		s.State, s.Quorum, s.Admitted, s.Problem = Failed, false, false, failure.Error()
+	case lost && unlisted:
+		s.State, s.Admitted = Unlisted, false
 	case lost:
 		s.State, s.Admitted = Lost, false
 	case s.Admitted && s.Quorum:
@@ -71,13 +75,12 @@ func (n *Node) Status() Status {
 }
 
 func (n *Node) statusOf(r *raft.Raft, s *Status) {
-	for _, v := range r.GetConfiguration().Configuration().Servers {
-		if v.Suffrage == raft.Voter {
-			s.Voters = append(s.Voters, nodeOf(v.ID))
-		}
-	}
-	slices.Sort(s.Voters)
+	servers := r.GetConfiguration().Configuration().Servers
+	s.Voters = votersOf(servers)
 	s.Admitted = n.isVoter(r)
+	if s.Admitted { // else what it knows may be long past
+		s.Strangers = strangers(n.opt.Peers, servers)
+	}
 	switch r.State() {
 	case raft.Leader:
 		s.State, s.LastContact, s.Quorum = Leader, 0, true

@@ -45,6 +45,7 @@ const (
 	askRead    = "read"
 	askWatch   = "watch" // answered by a stream of records
 	askReadmit = "readmit"
+	askMember  = "member"
 )
 
 // request is one question. Numbers pair replies with requests; many may be under way.
