@@ -25,6 +25,7 @@ type node struct {
 	tested   string
 	attested api.ConfirmRequest
 	restored api.LedgerConfirmRequest
+	changed  api.ClusterRequest
 }
 
 func (n *node) Status(context.Context) (api.Status, error) { return n.status, n.err }
@@ -68,6 +69,11 @@ func (n *node) LedgerGC(context.Context) (api.LedgerGCAnswer, error) {
 func (n *node) LedgerConfirm(_ context.Context, r api.LedgerConfirmRequest) error {
 	n.restored = r
 	return n.err
+}
+
+func (n *node) ChangeCluster(_ context.Context, r api.ClusterRequest) (api.ClusterAnswer, error) {
+	n.changed = r
+	return api.ClusterAnswer{Do: r.Do, Node: r.Node, Changed: true, Voters: []string{"arb", "db1"}, Keeps: []string{"mysql"}}, n.err
 }
 
 // serve has a node answer at the control socket of a run directory.
@@ -124,6 +130,12 @@ func TestRequestsArriveWhole(t *testing.T) {
 	if err := c.LedgerConfirm(t.Context(), restored); err != nil || n.restored != restored {
 		t.Errorf("%v; asked for %v", err, n.restored)
 	}
+	leave := api.ClusterRequest{Do: api.ClusterRemove, Node: "db2"}
+	left, err := c.ChangeCluster(t.Context(), leave)
+	want := api.ClusterAnswer{Do: "remove", Node: "db2", Changed: true, Voters: []string{"arb", "db1"}, Keeps: []string{"mysql"}}
+	if diff := cmp.Diff(want, left); diff != "" || err != nil || n.changed != leave {
+		t.Errorf("%v; asked for %v; %s", err, n.changed, diff)
+	}
 }
 
 func TestErrorsArriveWithTheirHints(t *testing.T) {
@@ -139,8 +151,9 @@ func TestErrorsArriveWithTheirHints(t *testing.T) {
 			_, moved := c.Switchover(t.Context(), api.SwitchoverRequest{})
 			_, tested := c.FenceTest(t.Context(), "db2")
 			confirmed := c.FenceConfirm(t.Context(), api.ConfirmRequest{})
+			_, changed := c.ChangeCluster(t.Context(), api.ClusterRequest{})
 			watched := c.Watch(t.Context(), func(api.Status) error { return nil })
-			for verb, err := range map[string]error{"status": status, "switchover": moved, "test": tested, "confirm": confirmed, "watch": watched} {
+			for verb, err := range map[string]error{"status": status, "switchover": moved, "test": tested, "confirm": confirmed, "cluster": changed, "watch": watched} {
 				if diff := cmp.Diff(tt.want, err); diff != "" {
 					t.Errorf("%s: %s", verb, diff)
 				}

@@ -63,6 +63,11 @@ func (c *Client) FenceConfirm(ctx context.Context, r ConfirmRequest) error {
 	return err
 }
 
+// ChangeCluster gives a node a vote in the ledger, or takes it away.
+func (c *Client) ChangeCluster(ctx context.Context, r ClusterRequest) (ClusterAnswer, error) {
+	return call[ClusterAnswer](ctx, c, http.MethodPost, "/v1/cluster", r)
+}
+
 // Watch calls each with every changed Status until ctx ends, which is no error, or the daemon does.
 func (c *Client) Watch(ctx context.Context, each func(Status) error) error {
 	resp, err := c.do(ctx, http.MethodGet, "/v1/watch", nil)

@@ -22,6 +22,8 @@ type Node interface {
 	// FenceConfirm records an operator's word that a node is dead, unless something says otherwise.
 	FenceConfirm(ctx context.Context, r ConfirmRequest) error
 	LedgerNode
+	// ChangeCluster gives a node a vote in the ledger, or takes it away, and returns when that is agreed.
+	ChangeCluster(ctx context.Context, r ClusterRequest) (ClusterAnswer, error)
 }
 
 // Error is a request's failure with what to do about it.
@@ -64,6 +66,15 @@ func Handler(n Node) http.Handler {
 		answer(w, struct{}{}, err)
 	})
 	ledgerRoutes(mux, n)
+	mux.HandleFunc("POST /v1/cluster", func(w http.ResponseWriter, r *http.Request) {
+		req, err := body[ClusterRequest](w, r)
+		if err != nil {
+			answer(w, nil, err)
+			return
+		}
+		a, err := n.ChangeCluster(r.Context(), req)
+		answer(w, a, err)
+	})
 	return mux
 }
 

@@ -33,6 +33,8 @@ type Machine struct {
 	// FencePathOK says whether the last check of a level of its fence devices succeeded; null when
 	// it has none or none was checked yet.
 	FencePathOK *bool `json:"fence_path_ok"`
+	// Voter says whether it votes in the ledger; null when unknown, or when the ledger is kept elsewhere.
+	Voter *bool `json:"voter,omitempty"`
 }
 
 // Group is one group of addresses as this node sees it.
@@ -124,6 +126,27 @@ type ConfirmRequest struct {
 	Node     string `json:"node"`
 	Operator string `json:"operator"`
 	Reason   string `json:"reason"`
+}
+
+// The changes of a cluster.
+const (
+	ClusterAdd    = "add"    // give a node a vote in the ledger
+	ClusterRemove = "remove" // take it away
+)
+
+// ClusterRequest asks that a node's vote in the ledger be given or taken away.
+type ClusterRequest struct {
+	Do   string `json:"do"`
+	Node string `json:"node"`
+}
+
+// ClusterAnswer is what came of it.
+type ClusterAnswer struct {
+	Do      string   `json:"do"`
+	Node    string   `json:"node"`
+	Changed bool     `json:"changed"` // false: it was so already
+	Voters  []string `json:"voters"`
+	Keeps   []string `json:"keeps,omitempty"` // groups that a removed node holds, or may still have up
 }
 
 // DeviceCheck is what a fence device said when it was asked for its node's power, without shooting.

@@ -46,6 +46,7 @@ type cluster struct {
 	post       bool
 	answers    map[string]bool // machines that answer at the cluster port
 	warnings   []string
+	members    daemon.Members
 }
 
 // machine is a node: what survives its daemon.
@@ -141,6 +142,9 @@ func (c *cluster) options(m *machine, r *running) daemon.Options {
 	}
 	if c.protection != arbiter.ProtectVRRP {
 		o.Ledger = r.replica
+		if c.members != nil {
+			o.Ledger = voting{r.replica, c.members}
+		}
 	}
 	for _, extra := range c.shared {
 		o.Groups = append(o.Groups, daemon.Group{Name: extra, Protection: c.protection, Member: true, Priority: priorities})

@@ -47,6 +47,15 @@ type LedgerStatus struct {
 	Leader  string
 	Quorum  bool
 	Problem string // what an operator should know, or ""
+	// Voters are the nodes that vote; empty when unknown, or when the ledger is kept elsewhere.
+	Voters   []string
+	Warnings []string // further things that an operator should know
+}
+
+// Members is a ledger that the nodes keep themselves, and so can say who votes in it. It returns who votes then, and whether that is new.
+type Members interface {
+	AddNode(ctx context.Context, node string) (voters []string, changed bool, err error)
+	RemoveNode(ctx context.Context, node string) (voters []string, changed bool, err error)
 }
 
 // Kernel holds the addresses, as package vip does.

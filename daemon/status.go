@@ -29,6 +29,7 @@ func (d *Daemon) status(now time.Duration) api.Status {
 		if l.Problem != "" {
 			s.Warnings = append(s.Warnings, l.Problem)
 		}
+		s.Warnings = append(s.Warnings, l.Warnings...)
 	}
 	for _, a := range d.alarms {
 		if now < a.at+alarmTime {
@@ -77,6 +78,7 @@ func (d *Daemon) machineStatus(now time.Duration, n Node) api.Machine {
 	if n.Arbiter {
 		m.Role = "arbiter"
 	}
+	m.Voter = d.health.votes(n.Name)
 	if p, ok := d.pulses[n.Name]; ok {
 		m.BeatAgeMS, m.Fenced = (now - p.at).Milliseconds(), p.node.Fenced
 		m.Boot = p.node.Boot.Kernel + "/" + p.node.Boot.Incarnation

@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 // TestCommand runs the command as operators do: each script says what they type and what they see.
 func TestCommand(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir:       "testdata",
+		Condition: condition,
 		Setup: func(e *testscript.Env) error { // the control socket's path must be a short one
 			dir, err := os.MkdirTemp("", "sv")
 			if err != nil {
@@ -33,12 +34,14 @@ func TestCommand(t *testing.T) {
 			}
 			e.Defer(func() { os.RemoveAll(dir) })
 			e.Setenv("RUN", dir)
+			e.Values[daemonsKey{}] = daemons{}
 			e.Setenv("USER", "ann")
 			e.Setenv("SUDO_USER", "")
 			e.Setenv("SOLEVIP_NODE", "")
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"code": wantCode, "waitsocket": waitSocket},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"code": wantCode, "waitsocket": waitSocket,
+			"isolated": isolated, "begin": begin, "halt": halt, "eventually": eventually},
 	})
 }
 

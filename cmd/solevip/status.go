@@ -149,6 +149,8 @@ func state(n api.Machine) string {
 		return "this boot is dead"
 	case n.BeatAgeMS < 0:
 		return "never seen"
+	case n.Voter != nil && !*n.Voter:
+		return "registered, no vote"
 	}
 	return "registered"
 }

@@ -141,7 +141,19 @@ type ledger struct{ *raftnode.Node }
 
 func (l ledger) Status() daemon.LedgerStatus {
 	s := l.Node.Status()
-	return daemon.LedgerStatus{Leader: s.Leader, Quorum: s.Quorum, Problem: s.Problem}
+	return daemon.LedgerStatus{Leader: s.Leader, Quorum: s.Quorum, Problem: s.Problem, Voters: s.Voters, Warnings: s.Strangers}
+}
+
+// AddNode implements daemon.Members.
+func (l ledger) AddNode(ctx context.Context, node string) ([]string, bool, error) {
+	m, err := l.Node.AddNode(ctx, node)
+	return m.Voters, m.Changed, err
+}
+
+// RemoveNode implements daemon.Members.
+func (l ledger) RemoveNode(ctx context.Context, node string) ([]string, bool, error) {
+	m, err := l.Node.RemoveNode(ctx, node)
+	return m.Voters, m.Changed, err
 }
 
 // kernel opens the guard for every group that this node may hold.
