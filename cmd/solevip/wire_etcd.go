@@ -31,7 +31,7 @@ type etcdLedger struct{ *etcd.Ledger }
 
 func (l etcdLedger) Status() daemon.LedgerStatus {
 	s := l.Ledger.Status()
-	return daemon.LedgerStatus{Leader: s.Leader, Quorum: s.Quorum, Problem: s.Problem}
+	return daemon.LedgerStatus{Leader: s.Leader, Quorum: s.Quorum, Problem: s.Problem, Warnings: s.Warnings}
 }
 
 func (l etcdLedger) Clean(ctx context.Context, nodes, groups []string) (removed, kept []string, err error) {
