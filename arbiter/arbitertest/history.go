@@ -31,8 +31,10 @@ const (
 	commandEvery = 70 * time.Millisecond
 	opLimit      = 4 * time.Second
 	judgeLimit   = 60 * time.Second
-	// slow operations may have been sent twice: at once after a lost answer there is no leader to be had.
-	slow = 150 * time.Millisecond
+	// slow beats and registrations may have been sent again, after an answer was lost, and carried out
+	// again: that is as good as once, and every ledger may do it.
+	slow     = 50 * time.Millisecond
+	maxAgain = 2
 )
 
 // Concurrent has every node beat, read and propose on its own, while disturb runs, and judges what
@@ -64,6 +66,7 @@ func Concurrent(t *testing.T, ledgers map[string]Ledger, load Load, disturb func
 type input struct {
 	node    string
 	command arbiter.Command
+	again   int  // so many times more may it have been carried out before it was answered
 	end     bool // nothing: only commands of unknown outcome come later
 }
 
@@ -126,8 +129,8 @@ func (h *history) record(node string, c arbiter.Command, out output, call, back 
 		return // it says nothing
 	case out.unknown:
 		op.Return = math.MaxInt64 // it may be carried out any time from now on
-	case (beat || registration) && back-call > slow: // twice is as good as once
-		h.ops = append(h.ops, porcupine.Operation{ClientId: op.ClientId + 1, Input: op.Input, Call: op.Call, Output: output{unknown: true}, Return: math.MaxInt64})
+	case (beat || registration) && back-call > slow:
+		op.Input = input{node: node, command: c, again: maxAgain}
 	}
 	h.ops = append(h.ops, op)
 	if beat && out.err == nil {
@@ -197,33 +200,43 @@ type state struct {
 }
 
 // model is the ledger as one thing that does one command after the other.
-var model = porcupine.Model{
-	Init: func() any { return state{text: canon(arbiter.Record{})} },
-	Step: func(was, in, out any) (bool, any) {
-		s, i, o := was.(state), in.(input), out.(output)
-		switch {
-		case i.end:
-			s.ended = true
-			return true, s
-		case s.ended:
-			return o.unknown, s
-		case i.command == nil:
-			return o.record == s.text, s
-		}
-		next, err := arbiter.Apply(s.record, i.command)
-		if o.unknown {
-			return err == nil, state{next, canon(next), false}
-		}
-		if err != nil {
-			return arbiter.RefusedAs(err) == o.code, s
-		}
-		return o.code == "", state{next, canon(next), false}
+var model = (&porcupine.NondeterministicModel{
+	Init: func() []any { return []any{state{text: canon(arbiter.Record{})}} },
+	Step: func(was, in, out any) []any { return step(was.(state), in.(input), out.(output)) },
+	Equal: func(a, b any) bool {
+		return a.(state).text == b.(state).text && a.(state).ended == b.(state).ended
 	},
-	Equal: func(a, b any) bool { return a.(state).text == b.(state).text && a.(state).ended == b.(state).ended },
 	DescribeOperation: func(in, out any) string {
 		i, o := in.(input), out.(output)
 		return fmt.Sprintf("%s: %v -> %q unknown=%v", i.node, i.command, o.code, o.unknown)
 	},
+}).ToModel()
+
+// step is the states that the ledger can be in after an operation with this output; none when it
+// can't have had it.
+func step(s state, i input, o output) []any {
+	switch {
+	case i.end:
+		s.ended = true
+		return []any{s}
+	case s.ended && !o.unknown, !s.ended && i.command == nil && o.record != s.text:
+		return nil
+	case s.ended, i.command == nil:
+		return []any{s}
+	}
+	var after []any
+	for range 1 + i.again {
+		next, err := arbiter.Apply(s.record, i.command)
+		switch {
+		case err != nil && !o.unknown && arbiter.RefusedAs(err) == o.code && len(after) == 0:
+			return []any{s}
+		case err != nil, o.code != "":
+			return after
+		}
+		s = state{record: next, text: canon(next)}
+		after = append(after, s)
+	}
+	return after
 }
 
 func (h *history) judge() porcupine.CheckResult {

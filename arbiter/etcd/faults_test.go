@@ -12,9 +12,9 @@ import (
 // faults are inflicted one after the other, while three nodes beat, read and propose. As long as a
 // majority answers, no grant may run out.
 func faults(t *testing.T, e *members) {
-	ledgers := newCluster(t, e, arbitertest.Nodes...)
+	ledgers := newCluster(t, e, longTTL, arbitertest.Nodes...)
 	wait := func(d time.Duration) { pause(t.Context(), d) }
-	arbitertest.Concurrent(t, asBackends(ledgers), arbitertest.Load{Seed: 3, TTL: 3 * time.Second, NotProposed: ErrNotProposed}, func() {
+	arbitertest.Concurrent(t, asBackends(ledgers), arbitertest.Load{Seed: 3, TTL: longTTL, NotProposed: ErrNotProposed}, func() {
 		wait(300 * time.Millisecond)
 		e.t = t
 
@@ -54,10 +54,13 @@ func faults(t *testing.T, e *members) {
 
 		t.Log("all members are restarted, one after the other")
 		for _, o := range e.members {
+			began := time.Now()
 			e.signal(o, syscall.SIGTERM)
 			o.process.Wait()
+			ended := time.Now()
 			e.start(o)
 			e.ready()
+			t.Logf("%s took %v to end and %v to be back", o.name, ended.Sub(began).Round(time.Millisecond), time.Since(ended).Round(time.Millisecond))
 		}
 	})
 	for _, n := range arbitertest.Nodes {

@@ -25,7 +25,7 @@ func (e *members) preferred(l *Ledger) *member {
 // must find that out instead of being refused by its own success.
 func TestALostAnswerIsFoundOut(t *testing.T) {
 	e := startEtcd(t, debianEtcd(t))
-	ls := newCluster(t, e, "a", "b")
+	ls := newCluster(t, e, longTTL, "a", "b")
 	for _, n := range []string{"a", "b"} {
 		must(t, ls[n], arbiter.Register{Boot: arbitertest.Boot(n)})
 	}
@@ -50,8 +50,8 @@ func TestALostAnswerIsFoundOut(t *testing.T) {
 		}
 		last = r
 	}
-	if beat := last.Nodes["a"].Beat; beat != 2 {
-		t.Errorf("a registered and beat once, and its count is %d", beat)
+	if beat := last.Nodes["a"].Beat; beat != 3 {
+		t.Errorf("a registered, took and beat, once each, and its count is %d", beat)
 	}
 }
 
@@ -59,9 +59,9 @@ func TestALostAnswerIsFoundOut(t *testing.T) {
 // would go on from were compacted, must see the newest when they do again, and nothing older.
 func TestAWatchSurvivesCompaction(t *testing.T) {
 	e := startEtcd(t, debianEtcd(t))
-	ls := newCluster(t, e, "a")
+	ls := newCluster(t, e, longTTL, "a")
 	// c has wires of its own.
-	o := testOptions(t, e, ls["a"].opt.Cluster, "c")
+	o := testOptions(t, e, longTTL, ls["a"].opt.Cluster, "c")
 	o.Endpoints = nil
 	var wires []*arbitertest.Wire
 	for _, m := range e.members {
@@ -109,7 +109,7 @@ func TestAWatchSurvivesCompaction(t *testing.T) {
 // A member that hangs keeps its connections; only time tells.
 func TestAMemberThatHangsIsLeft(t *testing.T) {
 	e := startEtcd(t, debianEtcd(t))
-	ls := newCluster(t, e, "a")
+	ls := newCluster(t, e, longTTL, "a")
 	l := ls["a"]
 	must(t, l, arbiter.Register{Boot: arbitertest.Boot("a")})
 	for range 3 {
@@ -143,7 +143,7 @@ func TestAMemberThatHangsIsLeft(t *testing.T) {
 
 func TestWithoutAMajorityNothingIsAgreed(t *testing.T) {
 	e := startEtcd(t, debianEtcd(t))
-	ls := newCluster(t, e, "a")
+	ls := newCluster(t, e, longTTL, "a")
 	must(t, ls["a"], arbiter.Register{Boot: arbitertest.Boot("a")})
 	e.until("the status to show the quorum", 5*time.Second, func(context.Context) bool {
 		s := ls["a"].Status()

@@ -31,7 +31,7 @@ func TestTLSAndAUserOfItsOwn(t *testing.T) {
 	root := e.client()
 	enableAuth(t, root)
 
-	o := testOptions(t, e, "orders", "a")
+	o := testOptions(t, e, longTTL, "orders", "a")
 	o.TLS, o.User, o.Password = e.tls, "solevip", "secret"
 	l := opened(t, o)
 	must(t, l, arbiter.Register{Boot: arbitertest.Boot("a")})

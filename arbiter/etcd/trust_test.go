@@ -73,7 +73,7 @@ func refuses(t *testing.T, e *members, l *Ledger, c arbiter.Command) {
 
 func TestARestoredLedgerIsRefusedUntilConfirmed(t *testing.T) {
 	e := startEtcd(t, debianEtcd(t))
-	ls := newCluster(t, e, "a", "b")
+	ls := newCluster(t, e, shortTTL, "a", "b")
 	a, b := arbitertest.Boot("a"), arbitertest.Boot("b")
 	must(t, ls["a"], arbiter.Register{Boot: a})
 	must(t, ls["b"], arbiter.Register{Boot: b})
@@ -137,7 +137,7 @@ func TestARestoredLedgerIsRefusedUntilConfirmed(t *testing.T) {
 
 func TestAnEmptiedEtcdIsNoNewLedger(t *testing.T) {
 	e := startEtcd(t, debianEtcd(t))
-	ls := newCluster(t, e, "a")
+	ls := newCluster(t, e, shortTTL, "a")
 	a := arbitertest.Boot("a")
 	must(t, ls["a"], arbiter.Register{Boot: a})
 	must(t, ls["a"], arbiter.Take{Group: "mysql", Boot: a, Protection: arbiter.ProtectFence})
@@ -145,7 +145,7 @@ func TestAnEmptiedEtcdIsNoNewLedger(t *testing.T) {
 	refuses(t, e, ls["a"], arbiter.Beat{Boot: a})
 
 	// A node without a memory makes a new ledger, and takes nothing too early.
-	o := testOptions(t, e, ls["a"].opt.Cluster, "b")
+	o := testOptions(t, e, shortTTL, ls["a"].opt.Cluster, "b")
 	b, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -153,11 +153,11 @@ func TestAnEmptiedEtcdIsNoNewLedger(t *testing.T) {
 	defer b.Close()
 	began := time.Now()
 	must(t, b, arbiter.Register{Boot: arbitertest.Boot("b")})
-	if _, err := try(b, arbiter.Take{Group: "mysql", Boot: arbitertest.Boot("b"), Protection: arbiter.ProtectFence}, time.Second); !errors.Is(err, ErrNotProposed) {
+	if _, err := try(b, arbiter.Take{Group: "mysql", Boot: arbitertest.Boot("b"), Protection: arbiter.ProtectFence}, shortTTL/4); !errors.Is(err, ErrNotProposed) {
 		t.Errorf("taken at once: %v", err)
 	}
 	must(t, b, arbiter.Take{Group: "mysql", Boot: arbitertest.Boot("b"), Protection: arbiter.ProtectFence})
-	if waited := time.Since(began); waited < b.timing.wait-time.Second {
+	if waited := time.Since(began); waited < b.timing.wait-shortTTL/4 {
 		t.Errorf("taken after %v, want %v", waited, b.timing.wait)
 	}
 	if !ls["a"].Status().WentBack {
@@ -176,7 +176,7 @@ func TestHandWrittenKeysAreRefusedByName(t *testing.T) {
 		"a fence out of order": {"fence/7", `{"target":{},"by":{},"state":"off","op":"o"}`, "key fence/7"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := testOptions(t, e, "hand-"+strings.ReplaceAll(name, " ", "-"), "a")
+			o := testOptions(t, e, shortTTL, "hand-"+strings.ReplaceAll(name, " ", "-"), "a")
 			o.Prefix = "/elsewhere"
 			if _, err := e.client().Put(t.Context(), o.keyPrefix()+c.key, c.value); err != nil {
 				t.Fatal(err)
@@ -195,7 +195,7 @@ func TestHandWrittenKeysAreRefusedByName(t *testing.T) {
 
 func TestLeftoversAreCleanedButWhatMatters(t *testing.T) {
 	e := startEtcd(t, debianEtcd(t))
-	ls := newCluster(t, e, "a", "b", "c")
+	ls := newCluster(t, e, shortTTL, "a", "b", "c")
 	for _, n := range arbitertest.Nodes {
 		must(t, ls[n], arbiter.Register{Boot: arbitertest.Boot(n)})
 	}
