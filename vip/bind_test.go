@@ -27,7 +27,7 @@ func TestBoundAddressAnswersUntilUnbind(t *testing.T) {
 
 			s.bind(k, "db", 10*time.Second)
 			within(t, time.Second, "resolved and echoed", func() bool { r, e := p.answers(); return r > 0 && e > 0 })
-			if !s.pings(s.node, addr) {
+			if !s.serves(s.node, addr) {
 				t.Error("the holder itself can't reach the address")
 			}
 			if st := s.group(k, "db"); !st.Up || st.Epoch != 1 {
@@ -188,7 +188,7 @@ func TestBystanderReachesTheHolder(t *testing.T) {
 	s.run("ip", "-n", s.client, "addr", "add", vip4.String()+"/32", "dev", "wire")
 	s.run("ip", "-n", s.client, "addr", "add", vip6.String()+"/128", "dev", "wire", "nodad")
 	for _, addr := range []netip.Addr{vip4, vip6} {
-		if !s.pings(s.node, addr) {
+		if !s.serves(s.node, addr) {
 			t.Errorf("the node can't reach %v on its holder", addr)
 		}
 	}

@@ -27,7 +27,7 @@ func (s *stage) talk(addr netip.Addr) (client, server net.Conn) {
 			accepted <- c
 		}
 	}()
-	s.inside(s.clientFile, func() { client, err = net.DialTimeout("tcp", at, 2*time.Second) })
+	s.inside(s.clientFile, func() { client, err = net.DialTimeout("tcp", at, 5*time.Second) })
 	if err != nil {
 		s.t.Fatal(err)
 	}

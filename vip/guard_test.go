@@ -73,7 +73,7 @@ func TestGuardStopsUnaskedClaims(t *testing.T) {
 	s.run("ip", "-n", s.node, "addr", "add", "fd99::1/64", "dev", "wire", "nodad")
 	s.run("ip", "-n", s.node, "addr", "add", vip6.String(), "dev", "wire", "nodad")
 	within(t, 5*time.Second, "the cable works again", func() bool {
-		return s.pings(s.node, client4) && s.pings(s.client, netip.MustParseAddr("fd99::1"))
+		return s.serves(s.node, client4) && s.serves(s.client, netip.MustParseAddr("fd99::1"))
 	})
 	claim := must(ndp.MarshalMessage(&ndp.NeighborAdvertisement{Override: true, TargetAddress: vip6}))
 	s.inside(s.nodeFile, func() {

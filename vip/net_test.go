@@ -205,6 +205,18 @@ func (s *stage) pings(ns string, to netip.Addr) bool {
 	return exec.Command("ip", "netns", "exec", ns, "ping", "-n", "-c1", "-W0.3", to.String()).Run() == nil
 }
 
+// serves reports whether pings from the namespace are answered, if not the first then a later one: a
+// busy machine may lose some.
+func (s *stage) serves(ns string, to netip.Addr) bool {
+	s.t.Helper()
+	for range 10 {
+		if s.pings(ns, to) {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *stage) reconcile(k *Kernel) []Change {
 	s.t.Helper()
 	changes, err := k.Reconcile()

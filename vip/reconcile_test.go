@@ -66,7 +66,7 @@ func TestReconcileUndoesWhatOthersDid(t *testing.T) {
 			if again := s.reconcile(k); len(again) > 0 {
 				t.Errorf("a second reconciliation changed %v", again)
 			}
-			if !s.group(k, "db").Up || !s.pings(s.client, vip4) || !s.pings(s.client, vip6) {
+			if !s.group(k, "db").Up || !s.serves(s.client, vip4) || !s.serves(s.client, vip6) {
 				t.Errorf("db isn't up: %+v", s.group(k, "db"))
 			}
 			if s.has(spare4) {
@@ -157,7 +157,7 @@ func TestFirewallReload(t *testing.T) {
 			if got := s.reconcile(k); len(got) == 0 || got[0].What != want {
 				t.Errorf("changes %v, want %s first", got, want)
 			}
-			if !s.group(k, "db").Up || !s.pings(s.client, vip4) || !s.pings(s.client, vip6) {
+			if !s.group(k, "db").Up || !s.serves(s.client, vip4) || !s.serves(s.client, vip6) {
 				t.Errorf("db isn't up again: %+v", s.group(k, "db"))
 			}
 			s.run("ip", "-n", s.node, "addr", "add", "10.99.0.101/24", "dev", "wire")
@@ -214,7 +214,7 @@ func TestAlteredGuardIsReinstalledClosed(t *testing.T) {
 	if s.pings(s.client, spare4) {
 		t.Error("an address without permit answers")
 	}
-	if !s.pings(s.client, vip4) {
+	if !s.serves(s.client, vip4) {
 		t.Error("the bound address doesn't answer")
 	}
 }

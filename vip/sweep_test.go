@@ -116,7 +116,7 @@ func TestSweepClearsAddressesOfAnOlderConfiguration(t *testing.T) {
 	}
 	// It's an ordinary address now.
 	s.run("ip", "-n", s.node, "addr", "add", "10.99.0.101/24", "dev", "wire")
-	if !s.pings(s.client, spare4) {
+	if !s.serves(s.client, spare4) {
 		t.Errorf("%v is still guarded", spare4)
 	}
 	if out := s.onNode("nft", "list", "ruleset"); strings.Contains(out, spare4.String()) {
