@@ -23,9 +23,14 @@ setup: ## install what the demo and the tests need, if it is missing
 demo: setup build ## show a failover with a fenced peer, beside keepalived (root)
 	bin/solevip-lab demo --bin bin/solevip
 
+# One package at a time: tests with real packets measure time. The figures are those of the faults that
+# test/netns inflicts on solevip and on keepalived in this run.
 test: setup ## run all tests (root, for those with real packets)
 	$(GO) vet ./...
-	$(GO) test -p 1 -timeout 30m ./...
+	@rm -f bin/figures.txt; mkdir -p bin
+	SOLEVIP_FIGURES=$(CURDIR)/bin/figures.txt $(GO) test -timeout 30m ./test/netns
+	@cat bin/figures.txt 2>/dev/null || true
+	$(GO) test -p 1 -timeout 30m $$($(GO) list ./... | grep -v /test/netns$$)
 
 race: ## run the tests without network namespaces under the race detector
 	$(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /test/netns)
