@@ -32,4 +32,8 @@ if ! { apt-get update && apt-get install -y --no-install-recommends $missing; } 
 	exit 1
 fi
 rm -f "$log"
+# The tests start servers of their own; a system-wide one that was just installed would take etcd's port.
+case $missing in
+*etcd-server*) systemctl disable --now etcd >/dev/null 2>&1 || true ;;
+esac
 echo "setup: done"

@@ -47,6 +47,9 @@ func (l *Ledger) Confirm(ctx context.Context, operator, reason string) error {
 		return fmt.Errorf("confirm the ledger: %w", notProposed(err))
 	}
 	past := l.known()
+	if past == nil { // met for the first time, on an etcd that it was not made on
+		past = empty(now.etcd, 0)
+	}
 	d := confirmed(past, now, meta{
 		Schema: schema, Cluster: l.opt.Cluster, ID: rand.Text(), Etcd: fmt.Sprintf("%x", now.etcd), Op: l.operation(),
 		Confirmed: &confirmation{Node: l.opt.Self, Operator: operator, Reason: reason, At: time.Now().UnixMilli()},

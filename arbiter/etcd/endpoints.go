@@ -244,6 +244,9 @@ func codeOf(err error) codes.Code {
 
 // hint says what an operator can do about a permanent error.
 func hint(err error) string {
+	if errors.Is(err, rpctypes.ErrNoSpace) {
+		return "etcd is out of space: compact, defragment, then etcdctl alarm disarm"
+	}
 	switch codeOf(err) {
 	case codes.PermissionDenied:
 		return "grant the user a role with readwrite permission on the ledger's prefix"
@@ -251,8 +254,6 @@ func hint(err error) string {
 		return "check the user and the password, or the certificate's name"
 	case codes.InvalidArgument:
 		return "if etcd has authentication enabled, give a user and a password; if it says too many operations, raise its --max-txn-ops"
-	case codes.ResourceExhausted:
-		return "etcd is out of space: compact, defragment, then etcdctl alarm disarm"
 	}
 	return ""
 }

@@ -137,7 +137,7 @@ func (l *Ledger) settle(before, now *view, sent time.Time) error {
 		l.log.Warn("the ledger is one again that this node may act on", "ledger", now.meta.ID, "was", l.wentBack)
 		l.wentBack, l.exact = "", nil
 	}
-	l.doubt = false
+	l.doubt, l.trouble = false, nil
 	if before == nil && l.newest == nil && now.formed() {
 		l.met = time.Now()
 		l.log.Info("this node meets the ledger for the first time; it takes nothing before whoever held something by another has stopped", "ledger", now.meta.ID, "wait", l.timing.wait)
@@ -189,6 +189,10 @@ func (l *Ledger) remember(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		l.mu.Lock()
+		early := l.early()
+		l.mu.Unlock()
+		pause(ctx, early)
 		if err := l.keep(); err != nil {
 			l.log.Error("what this node saw of the ledger can't be kept: after a restart it would not notice a ledger that went back", "err", err)
 		}
@@ -213,11 +217,21 @@ func (l *Ledger) worthKeeping(v *view) bool {
 	return false
 }
 
+// early is how long this node must still wait before it takes anything, as one that has met the
+// ledger only now. Until then it keeps no memory: restarted, it must wait again. The lock is held.
+func (l *Ledger) early() time.Duration {
+	if l.met.IsZero() {
+		return 0
+	}
+	return max(0, l.timing.wait-time.Since(l.met))
+}
+
 func (l *Ledger) keep() error {
 	l.mu.Lock()
 	v := l.newest
+	skip := v == nil || v == l.kept || l.early() > 0
 	l.mu.Unlock()
-	if v == nil || v == l.kept {
+	if skip {
 		return nil
 	}
 	if err := memoryOf(v, &l.opt).keep(l.opt.Dir); err != nil {

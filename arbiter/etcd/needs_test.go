@@ -74,7 +74,7 @@ func outcomeOf(v *view, c arbiter.Command) (difference, arbiter.Code) {
 // This is what makes the transactions right: as long as the conditions hold, the outcome is the
 // same, whatever else other commands have changed in between.
 func TestACommandDependsOnNothingButItsNeeds(t *testing.T) {
-	const seeds, steps = 60, 150
+	const seeds, steps = 40, 150
 	same, broken, kinds := 0, 0, map[string]int{}
 	for seed := range uint64(seeds) {
 		cs := arbitertest.NewCommands(seed)
@@ -154,7 +154,7 @@ func TestKeysHoldWhatTheRecordHolds(t *testing.T) {
 	s := &store{keys: map[string]*mvccpb.KeyValue{}}
 	s.write(difference{puts: map[string]string{metaKey: encode(meta{Schema: schema, ID: "id"})}})
 	v, most := s.view(t), 0
-	for range 3000 {
+	for range 2800 {
 		next, err := arbiter.Apply(v.record, cs.Next(v.record))
 		if err != nil {
 			continue

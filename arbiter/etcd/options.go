@@ -98,6 +98,7 @@ func (o *Options) check() error {
 	if o.Prefix == "" {
 		o.Prefix = DefaultPrefix
 	}
+	o.Prefix = strings.TrimRight(o.Prefix, "/") + "/"
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

@@ -82,12 +82,9 @@ func (l *Ledger) admit(ctx context.Context, cmd arbiter.Command) error {
 		return nil
 	}
 	l.mu.Lock()
-	met := l.met
+	left := l.early()
 	l.mu.Unlock()
-	if met.IsZero() {
-		return nil
-	}
-	if left := l.timing.wait - time.Since(met); left > 0 {
+	if left > 0 {
 		pause(ctx, left)
 	}
 	if ctx.Err() != nil {

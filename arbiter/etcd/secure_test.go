@@ -14,6 +14,7 @@ import (
 
 // A user that may do nothing but read and write its ledger's prefix, over mutual TLS.
 func TestTLSAndAUserOfItsOwn(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if _, err := cert.Init(dir, "orders"); err != nil {
 		t.Fatal(err)

@@ -72,6 +72,7 @@ func refuses(t *testing.T, e *members, l *Ledger, c arbiter.Command) {
 }
 
 func TestARestoredLedgerIsRefusedUntilConfirmed(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t, debianEtcd(t))
 	ls := newCluster(t, e, shortTTL, "a", "b")
 	a, b := arbitertest.Boot("a"), arbitertest.Boot("b")
@@ -136,6 +137,7 @@ func TestARestoredLedgerIsRefusedUntilConfirmed(t *testing.T) {
 }
 
 func TestAnEmptiedEtcdIsNoNewLedger(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t, debianEtcd(t))
 	ls := newCluster(t, e, shortTTL, "a")
 	a := arbitertest.Boot("a")
@@ -150,9 +152,15 @@ func TestAnEmptiedEtcdIsNoNewLedger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
-	began := time.Now()
 	must(t, b, arbiter.Register{Boot: arbitertest.Boot("b")})
+	if err := b.Close(); err != nil { // a restart doesn't shorten it
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if b, err = Open(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
 	if _, err := try(b, arbiter.Take{Group: "mysql", Boot: arbitertest.Boot("b"), Protection: arbiter.ProtectFence}, shortTTL/4); !errors.Is(err, ErrNotProposed) {
 		t.Errorf("taken at once: %v", err)
 	}
@@ -165,7 +173,38 @@ func TestAnEmptiedEtcdIsNoNewLedger(t *testing.T) {
 	}
 }
 
+// A node without a memory meets a ledger that was brought to an etcd that it was not made on, and what
+// an operator then confirms goes by the ledger alone.
+func TestALedgerOnAnotherEtcdIsRefusedToo(t *testing.T) {
+	t.Parallel()
+	e := startEtcd(t, debianEtcd(t))
+	o := testOptions(t, e, shortTTL, "moved", "a")
+	boot := arbitertest.Boot("b")
+	for key, value := range map[string]any{
+		metaKey:           meta{Schema: schema, Cluster: o.Cluster, ID: "old", Etcd: "1234", Op: "o"},
+		groupKey("mysql"): groupValue{arbiter.Group{Epoch: 7, Holder: boot, Protection: arbiter.ProtectFence}, "o"},
+	} {
+		if _, err := e.client().Put(t.Context(), "/solevip/moved/v1/"+key, encode(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	refuses(t, e, l, arbiter.Register{Boot: arbitertest.Boot("a")})
+	if err := l.Confirm(t.Context(), "ops", "moved to new machines"); err != nil {
+		t.Fatal(err)
+	}
+	r := must(t, l, arbiter.Register{Boot: arbitertest.Boot("a")})
+	if g := r.Groups["mysql"]; g.Suspect != boot || !g.Holder.IsZero() || g.Epoch <= 7 {
+		t.Errorf("after the confirmation %+v, want %v as the suspect and an epoch above 7", g, boot)
+	}
+}
+
 func TestHandWrittenKeysAreRefusedByName(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t, debianEtcd(t))
 	for name, c := range map[string]struct{ key, value, want string }{
 		"not JSON":        {"node/a", "up", "key node/a"},
@@ -194,6 +233,7 @@ func TestHandWrittenKeysAreRefusedByName(t *testing.T) {
 }
 
 func TestLeftoversAreCleanedButWhatMatters(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t, debianEtcd(t))
 	ls := newCluster(t, e, shortTTL, "a", "b", "c")
 	for _, n := range arbitertest.Nodes {
