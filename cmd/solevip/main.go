@@ -1,5 +1,5 @@
 // Command solevip is the virtual-IP manager: the daemon of a node (run) and what operators ask of
-// it (status, watch, switchover, fence, cluster, check, cert, version).
+// it (status, watch, switchover, fence, cluster, check, import, cert, version).
 //
 // It reads flags, translates the file to each package's options, wires the parts, and returns an
 // exit code. Results go to standard output, talk to standard error; an error says what to do next.
@@ -98,7 +98,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage{hint{err, "see " + c.CommandPath() + " --help"}}
 	})
-	root.AddCommand(newRun(), newStatus(), newWatch(), newSwitchover(), newFence(), newCluster(), newLedger(), newCheck(), newCert(), newVersion())
+	root.AddCommand(newRun(), newStatus(), newWatch(), newSwitchover(), newFence(), newCluster(), newLedger(), newCheck(), newImport(), newCert(), newVersion())
 	return root
 }
 

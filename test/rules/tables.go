@@ -44,11 +44,12 @@ var layout = map[string]row{
 		may: []string{"api", "arbiter", "claim", "fence", "health", "hook", "vrrp"},
 		why: "it performs actions and decides nothing; adapters are handed to it by cmd, which alone knows the file",
 	},
-	"config": {why: "it turns a file into values, and only cmd reads them"},
+	"config":     {why: "it turns a file into values, and only cmd reads them"},
+	"keepalived": {why: "it turns another program's file into text, and runs nothing"},
 
 	"cmd/solevip": {
 		may: []string{
-			"api", "arbiter/...", "cert", "claim", "config", "daemon", "fence/...", "health", "hook", "proc", "raftnode", "vip", "vrrp/...",
+			"api", "arbiter/...", "cert", "claim", "config", "daemon", "fence/...", "health", "hook", "keepalived", "proc", "raftnode", "vip", "vrrp/...",
 		},
 		why: "the product does not contain its tests",
 	},
