@@ -40,12 +40,14 @@ func (c Register) apply(r Record) (Record, error) {
 	switch {
 	case name == "" || c.Boot.Kernel == "" || c.Boot.Incarnation == "":
 		return r, refuse(Unacceptable, "boot %+v is incomplete", c.Boot)
+	case len(c.Shared) > maxShared:
+		return r, refuse(Unacceptable, "%d bytes of %s's file are too many for the ledger", len(c.Shared), name)
 	case was.Fenced && was.Boot.Kernel == c.Boot.Kernel:
 		return r, refuse(FencedBoot, "%v was declared dead; the machine may come back with a new boot", was.Boot)
 	case was.Boot != c.Boot && was.Beat != c.Seen:
 		return r, refuse(Stale, "%v beat after it was seen at %d (now %d)", was.Boot, c.Seen, was.Beat)
 	}
-	r = r.withNode(name, Node{Boot: c.Boot, Beat: was.Beat + 1})
+	r = r.withNode(name, Node{Boot: c.Boot, Beat: was.Beat + 1, Shared: c.Shared})
 	r = r.bury(func(b Boot) bool { return b.Node == name && b.Kernel != c.Boot.Kernel }, NewBoot)
 	for group, g := range r.Groups {
 		if g.Holder.Node != name || g.Holder == c.Boot {

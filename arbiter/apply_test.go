@@ -182,3 +182,23 @@ func TestTheHistoryOfFencesIsBounded(t *testing.T) {
 		t.Errorf("%d fences, the last %+v", len(r.Fences), r.Fences[len(r.Fences)-1])
 	}
 }
+
+func TestARegistrationSaysWhatItsFileSays(t *testing.T) {
+	b := Boot{Node: "a", Kernel: "k1", Incarnation: "i1"}
+	r, err := Apply(Record{}, Register{Boot: b, Shared: "detail all\nledger.ttl 3s\n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err = Apply(r, Beat{Boot: b})
+	if err != nil || r.Nodes["a"].Shared != "detail all\nledger.ttl 3s\n" {
+		t.Errorf("after a beat: %+v, %v", r.Nodes["a"], err)
+	}
+	// The daemon was restarted on the same boot with another file.
+	r, err = Apply(r, Register{Boot: b, Shared: "detail all\nledger.ttl 5s\n"})
+	if err != nil || r.Nodes["a"].Shared != "detail all\nledger.ttl 5s\n" {
+		t.Errorf("registered again: %+v, %v", r.Nodes["a"], err)
+	}
+	if _, err := Apply(r, Register{Boot: b, Shared: string(make([]byte, maxShared+1))}); RefusedAs(err) != Unacceptable {
+		t.Errorf("more than the ledger carries: %v", err)
+	}
+}

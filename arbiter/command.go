@@ -21,7 +21,12 @@ type Command interface {
 type Register struct {
 	Boot Boot   `json:"boot"`
 	Seen uint64 `json:"seen"`
+	// Shared is what of the node's file must be the same on every node, for comparison by people.
+	Shared string `json:"shared,omitempty"`
 }
+
+// maxShared bounds Register.Shared: the ledger goes to every node with every beat.
+const maxShared = 4096
 
 // Beat renews everything that the boot holds.
 type Beat struct {

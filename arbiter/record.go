@@ -68,6 +68,8 @@ type Node struct {
 	Beat uint64 `json:"beat"`
 	// Fenced is set when Boot was proved or attested dead. A fenced boot may do nothing more.
 	Fenced bool `json:"fenced,omitempty"`
+	// Shared is what Boot's registration said of its file: for people, never acted on.
+	Shared string `json:"shared,omitempty"`
 }
 
 // Group is who holds a group of addresses.

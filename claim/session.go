@@ -11,6 +11,7 @@ import (
 // value is useless; see [NewSession].
 type Session struct {
 	self        arbiter.Boot
+	shared      string // see arbiter.Register
 	ttl, margin time.Duration
 
 	now, stillSince time.Duration
@@ -23,9 +24,10 @@ type Session struct {
 	reason          string
 }
 
-// NewSession is a session that has seen nothing yet.
-func NewSession(self arbiter.Boot, ttl, margin time.Duration) *Session {
-	return &Session{self: self, ttl: ttl, margin: margin}
+// NewSession is a session that has seen nothing yet. Its registration says of the node's file what
+// is in shared.
+func NewSession(self arbiter.Boot, shared string, ttl, margin time.Duration) *Session {
+	return &Session{self: self, shared: shared, ttl: ttl, margin: margin}
 }
 
 // Step takes a [Seen], [Proposed] or [Ticked] at an instant and returns what to propose, if
@@ -99,7 +101,7 @@ func (s *Session) decide(now time.Duration) (Action, string) {
 		return nil, fmt.Sprintf("watching that no other machine beats as %s", s.self.Node)
 	}
 	s.proposing = true
-	return Propose{arbiter.Register{Boot: s.self, Seen: s.former().Beat}}, "registering"
+	return Propose{arbiter.Register{Boot: s.self, Seen: s.former().Beat, Shared: s.shared}}, "registering"
 }
 
 // Registered reports whether the ledger knows this boot and lets it act.

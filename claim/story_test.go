@@ -66,7 +66,7 @@ func (s *story) do(w []string) error {
 		if len(w) > 2 { // on another machine
 			s.boots[w[1]]++
 		}
-		s.session = claim.NewSession(s.boot(w[1]), ttl, margin)
+		s.session = claim.NewSession(s.boot(w[1]), "", ttl, margin)
 		s.cfg.Self = s.boot(w[1])
 		s.stepSession(claim.Seen{Record: s.ledger})
 	case "restart":

@@ -43,8 +43,9 @@ type Daemon struct {
 	paths    map[string]pathHealth
 	alarms   []alarm
 	watchers map[chan struct{}]bool
-	ended    string       // the session's end, once told
-	health   LedgerStatus // as of lookedAt
+	compared map[string]compared // with this node's file, by node
+	ended    string              // the session's end, once told
+	health   LedgerStatus        // as of lookedAt
 	lookedAt time.Duration
 
 	record             arbiter.Record // the newest that came
@@ -82,13 +83,14 @@ func New(o Options) (*Daemon, error) {
 		routers:  map[routerKey]*router{},
 		paths:    map[string]pathHealth{},
 		watchers: map[chan struct{}]bool{},
+		compared: map[string]compared{},
 	}
 	d.life, d.end = context.WithCancel(context.Background())
 	if o.RunDir != "" {
 		d.files = newFileWriter(o.RunDir, d.log)
 	}
 	if o.Ledger != nil {
-		d.session = claim.NewSession(o.Boot, o.TTL, o.Margin)
+		d.session = claim.NewSession(o.Boot, sharedText(o.Shared), o.TTL, o.Margin)
 	}
 	now := o.Clock()
 	for _, g := range o.Groups {

@@ -103,7 +103,9 @@ type Options struct {
 	Reachable func(ctx context.Context, node string) bool
 	Ready     func()   // called once, when leftovers are swept and the work begins; may be nil
 	Warnings  []string // of the configuration, shown in the status
-	Log       *slog.Logger
+	// Shared is what of the file must be the same on every node, key by key.
+	Shared map[string]string
+	Log    *slog.Logger
 }
 
 // Node is a machine of the cluster.

@@ -41,6 +41,7 @@ func (d *Daemon) status(now time.Duration) api.Status {
 	}
 	s.Warnings = append(s.Warnings, d.unprotected()...)
 	s.Warnings = append(s.Warnings, d.unheard(now)...)
+	s.Warnings = append(s.Warnings, d.otherFiles()...)
 	for _, n := range d.o.Nodes {
 		s.Nodes = append(s.Nodes, d.machineStatus(now, n))
 	}

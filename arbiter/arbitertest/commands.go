@@ -72,7 +72,7 @@ func (c *Commands) register(node string, r arbiter.Record) arbiter.Command {
 	b := arbiter.Boot{
 		Node: node, Kernel: fmt.Sprintf("kernel-%d-%s", c.Rand.IntN(3), node), Incarnation: fmt.Sprintf("incarnation-%d-%s", c.Rand.IntN(2), node),
 	}
-	return arbiter.Register{Boot: b, Seen: c.number(r.Nodes[node].Beat)}
+	return arbiter.Register{Boot: b, Seen: c.number(r.Nodes[node].Beat), Shared: pick(c.Rand, []string{"", "detail all\nledger.ttl 3s\n"})}
 }
 
 func (c *Commands) take(self arbiter.Boot, r arbiter.Record) arbiter.Command {

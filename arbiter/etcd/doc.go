@@ -23,7 +23,7 @@
 // Everything is JSON, below <prefix><cluster>/v1/ (the prefix is /solevip/ unless set otherwise):
 //
 //	meta          the schema, the ledger's id, the etcd cluster that it was made on, confirmations
-//	node/<name>   {"boot":{...},"beat":1234,"fenced":false,"op":...}
+//	node/<name>   {"boot":{...},"beat":1234,"shared":"detail all\nledger.ttl 3s\n...","op":...}
 //	group/<name>  {"epoch":7,"holder":{...},"suspect":{...},"protection":"fence",...,"op":...}
 //	fence/<n>     {"target":{...},"by":{...},"state":"off",...,"op":...}; n counts up, with leading zeros
 //

@@ -50,7 +50,7 @@ func (w *wiring) options(ctx context.Context) (daemon.Options, error) {
 	o := daemon.Options{
 		Node: w.node, Cluster: w.conf.Cluster.Name, Version: version(), Boot: w.boot, Arbiter: self.Role == config.Arbiter,
 		TTL: w.conf.Timing.TTL, Margin: w.conf.Timing.Margin, RunDir: w.flags.runDir, Clock: daemon.Clock, Log: w.log,
-		Reachable: w.reachable,
+		Reachable: w.reachable, Shared: shared(w.conf),
 	}
 	for _, p := range w.conf.Warnings {
 		o.Warnings = append(o.Warnings, p.String())

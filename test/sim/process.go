@@ -52,7 +52,7 @@ func (p *Process) begin() {
 	for _, s := range n.services {
 		s.ending = false // hooks die with the daemon that ran them
 	}
-	p.session = claim.NewSession(p.boot, plan.TTL, plan.Margin)
+	p.session = claim.NewSession(p.boot, "", plan.TTL, plan.Margin)
 	if n.member {
 		for i, name := range n.w.groups {
 			in := p.inheritance(name)
