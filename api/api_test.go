@@ -22,7 +22,7 @@ type node struct {
 	ends     chan struct{} // the daemon's end, for a watch
 	err      error
 	moved    api.SwitchoverRequest
-	tested   string
+	tested   api.FenceTestRequest
 	attested api.ConfirmRequest
 	restored api.LedgerConfirmRequest
 	changed  api.ClusterRequest
@@ -52,9 +52,9 @@ func (n *node) Switchover(_ context.Context, r api.SwitchoverRequest) (api.Switc
 	return api.SwitchoverAnswer{Group: r.Group, From: "db1", To: r.To, Epoch: 7, TookMS: 12}, n.err
 }
 
-func (n *node) FenceTest(_ context.Context, name string) ([]api.DeviceCheck, error) {
-	n.tested = name
-	return []api.DeviceCheck{{Target: name, Level: 1, Device: "ipmi 10.1.0.5", Power: "on", TookMS: 40}}, n.err
+func (n *node) FenceTest(_ context.Context, r api.FenceTestRequest) ([]api.DeviceCheck, error) {
+	n.tested = r
+	return []api.DeviceCheck{{Target: r.Node, Level: 1, Device: "ipmi 10.1.0.5", Power: "on", TookMS: 40}}, n.err
 }
 
 func (n *node) FenceConfirm(_ context.Context, r api.ConfirmRequest) error {
@@ -116,8 +116,9 @@ func TestRequestsArriveWhole(t *testing.T) {
 	if a, err := c.Switchover(t.Context(), move); err != nil || a.Epoch != 7 || n.moved != move {
 		t.Errorf("%v, %v; asked for %v", a, err, n.moved)
 	}
-	if checks, err := c.FenceTest(t.Context(), "a/b ü"); err != nil || len(checks) != 1 || n.tested != "a/b ü" {
-		t.Errorf("%v, %v; asked for %q", checks, err, n.tested)
+	test := api.FenceTestRequest{Node: "a/b ü", Operator: "ann", Replaced: true}
+	if checks, err := c.FenceTest(t.Context(), test); err != nil || len(checks) != 1 || n.tested != test {
+		t.Errorf("%v, %v; asked for %v", checks, err, n.tested)
 	}
 	word := api.ConfirmRequest{Node: "db2", Operator: "ann", Reason: "saw it burn"}
 	if err := c.FenceConfirm(t.Context(), word); err != nil || n.attested != word {
@@ -149,7 +150,7 @@ func TestErrorsArriveWithTheirHints(t *testing.T) {
 			c := api.NewClient(serve(t, api.Handler(n)))
 			_, status := c.Status(t.Context())
 			_, moved := c.Switchover(t.Context(), api.SwitchoverRequest{})
-			_, tested := c.FenceTest(t.Context(), "db2")
+			_, tested := c.FenceTest(t.Context(), api.FenceTestRequest{Node: "db2"})
 			confirmed := c.FenceConfirm(t.Context(), api.ConfirmRequest{})
 			_, changed := c.ChangeCluster(t.Context(), api.ClusterRequest{})
 			watched := c.Watch(t.Context(), func(api.Status) error { return nil })

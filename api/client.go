@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"time"
 )
@@ -52,9 +51,9 @@ func (c *Client) Switchover(ctx context.Context, r SwitchoverRequest) (Switchove
 	return call[SwitchoverAnswer](ctx, c, http.MethodPost, "/v1/switchover", r)
 }
 
-// FenceTest asks a node's fence devices for its power.
-func (c *Client) FenceTest(ctx context.Context, node string) ([]DeviceCheck, error) {
-	return call[[]DeviceCheck](ctx, c, http.MethodPost, "/v1/fence/test/"+url.PathEscape(node), nil)
+// FenceTest asks a node's fence devices for its power and identity.
+func (c *Client) FenceTest(ctx context.Context, r FenceTestRequest) ([]DeviceCheck, error) {
+	return call[[]DeviceCheck](ctx, c, http.MethodPost, "/v1/fence/test", r)
 }
 
 // FenceConfirm records an operator's word that a node is dead.

@@ -17,8 +17,8 @@ type Node interface {
 	Watch(ctx context.Context, each func(Status) error) error
 	// Switchover moves a group and returns when the new holder has it.
 	Switchover(ctx context.Context, r SwitchoverRequest) (SwitchoverAnswer, error)
-	// FenceTest asks every fence device of a node for its power; it never shoots.
-	FenceTest(ctx context.Context, node string) ([]DeviceCheck, error)
+	// FenceTest asks every fence device of a node for its power and identity; it never shoots.
+	FenceTest(ctx context.Context, r FenceTestRequest) ([]DeviceCheck, error)
 	// FenceConfirm records an operator's word that a node is dead, unless something says otherwise.
 	FenceConfirm(ctx context.Context, r ConfirmRequest) error
 	LedgerNode
@@ -54,8 +54,13 @@ func Handler(n Node) http.Handler {
 		a, err := n.Switchover(r.Context(), req)
 		answer(w, a, err)
 	})
-	mux.HandleFunc("POST /v1/fence/test/{node}", func(w http.ResponseWriter, r *http.Request) {
-		checks, err := n.FenceTest(r.Context(), r.PathValue("node"))
+	mux.HandleFunc("POST /v1/fence/test", func(w http.ResponseWriter, r *http.Request) {
+		req, err := body[FenceTestRequest](w, r)
+		if err != nil {
+			answer(w, nil, err)
+			return
+		}
+		checks, err := n.FenceTest(r.Context(), req)
 		answer(w, checks, err)
 	})
 	mux.HandleFunc("POST /v1/fence/confirm", func(w http.ResponseWriter, r *http.Request) {

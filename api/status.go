@@ -35,6 +35,8 @@ type Machine struct {
 	FencePathOK *bool `json:"fence_path_ok"`
 	// Voter says whether it votes in the ledger; null when unknown, or when the ledger is kept elsewhere.
 	Voter *bool `json:"voter,omitempty"`
+	// FencePaths is the last check of each of its fence devices, from this node.
+	FencePaths []FencePath `json:"fence_paths,omitempty"`
 }
 
 // Group is one group of addresses as this node sees it.
@@ -52,6 +54,8 @@ type Group struct {
 	Previous   string   `json:"previous,omitempty"` // node that held it before
 	Next       string   `json:"next,omitempty"`     // node that a planned move is for
 	Up         bool     `json:"up"`                 // the addresses are up on this node
+	// Unprotected says why this node could not take the group over from which peers.
+	Unprotected []string `json:"unprotected,omitempty"`
 }
 
 // Held reports whether some node holds the group with nobody suspected.
@@ -157,4 +161,7 @@ type DeviceCheck struct {
 	Power  string `json:"power"` // on, off, unknown
 	Error  string `json:"error,omitempty"`
 	TookMS int64  `json:"took_ms"`
+	// Identity is whose power the device says it cuts; "" when it doesn't know.
+	Identity string `json:"identity,omitempty"`
+	Recorded string `json:"recorded,omitempty"` // recorded, as recorded, or not recorded
 }

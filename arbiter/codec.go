@@ -25,6 +25,7 @@ var kinds = map[string]func() any{
 	"report":   func() any { return new(Report) },
 	"attest":   func() any { return new(Attest) },
 	"move":     func() any { return new(Move) },
+	"identify": func() any { return new(Identify) },
 }
 
 func kindOf(c Command) string {
@@ -47,6 +48,8 @@ func kindOf(c Command) string {
 		return "attest"
 	case Move:
 		return "move"
+	case Identify:
+		return "identify"
 	}
 	panic(fmt.Sprintf("arbiter: command %T has no kind", c))
 }
@@ -113,6 +116,8 @@ func deref(v any) Command {
 	case *Attest:
 		return *c
 	case *Move:
+		return *c
+	case *Identify:
 		return *c
 	}
 	panic(fmt.Sprintf("arbiter: decoded %T is no command", v))

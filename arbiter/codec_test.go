@@ -20,6 +20,7 @@ func samples() []Command {
 		Report{Boot: a, Target: b, Method: "ipmi", Outcome: "unknown", Detail: "no answer", At: 1},
 		Attest{Node: "a", Target: b, Seen: 4, Operator: "ann", Reason: "unplugged", At: 1},
 		Move{Node: "a", Group: "mysql", Epoch: 3, To: "b"},
+		Identify{Node: "a", Target: "b", Device: "ipmi 10.1.0.6", Identity: "uuid", Was: "other", Operator: "ann", At: 1},
 	}
 }
 

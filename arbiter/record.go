@@ -129,6 +129,8 @@ type Record struct {
 	Nodes  map[string]Node  `json:"nodes,omitempty"`
 	Groups map[string]Group `json:"groups,omitempty"`
 	Fences []Fence          `json:"fences,omitempty"` // oldest first
+	// Devices is whose power the fence devices of each node cut, by node and device.
+	Devices map[string]map[string]Device `json:"devices,omitempty"`
 }
 
 // OpenFence returns the fence of a node that has an intent and no result yet.

@@ -144,6 +144,9 @@ func (o *order) commands() map[string]func() Command {
 			b := o.boot("target")
 			return Attest{Node: p["node"], Target: b, Seen: o.seen.Nodes[b.Node].Beat, Operator: p["operator"], Reason: p["reason"]}
 		},
+		"identify": func() Command {
+			return Identify{Node: p["node"], Target: p["target"], Device: p["device"], Identity: p["identity"], Was: p["was"], Operator: p["operator"]}
+		},
 		"move": func() Command { return Move{Node: p["node"], Group: p["group"], Epoch: o.epoch(), To: p["to"]} },
 	}
 }
@@ -207,6 +210,12 @@ func lines(r Record) []string {
 		g := r.Groups[name]
 		add("group "+name, "epoch", fmt.Sprint(g.Epoch), "holder", g.Holder.String(), "suspect", g.Suspect.String(),
 			"protection", string(g.Protection), "previous", g.Previous, "evidence", string(g.Evidence), "next", g.Next)
+	}
+	for _, node := range slices.Sorted(maps.Keys(r.Devices)) {
+		for _, device := range slices.Sorted(maps.Keys(r.Devices[node])) {
+			d := r.Devices[node][device]
+			add("device of "+node+": "+device, "identity", d.Identity, "operator", d.Operator, "by", d.By)
+		}
 	}
 	for _, f := range r.Fences {
 		add("fence "+f.Target.String(), "by", f.By.String(), "group", f.Group, "state", string(f.State), "method", f.Method,

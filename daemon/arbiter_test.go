@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"context"
 	"errors"
+	"github.com/solevip/solevip/api"
 	"testing"
 	"time"
 
@@ -33,7 +34,7 @@ func TestArbiterShowsAndMovesAndHoldsNothing(t *testing.T) {
 		c.want("role, holder", g.Role+", "+g.Holder, "arbiter, db1")
 		c.want("up", g.Up, false)
 		c.want("exit code", s.ExitCode(), 0)
-		_, err = d.FenceTest(t.Context(), "db1")
+		_, err = d.FenceTest(t.Context(), api.FenceTestRequest{Node: "db1", Operator: "ann"})
 		c.says(err, "arb only votes", "ask on a member")
 		c.machine["arb"] = &machine{name: "arb", kernel: newKernel(c.tape, "arb", c.clock), running: &running{Daemon: d}}
 		if a, err := c.switchover("arb", "db2"); err != nil || a.To != "db2" {

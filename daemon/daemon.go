@@ -40,7 +40,7 @@ type Daemon struct {
 	looking  bool // a Read of the ledger is under way
 	stopping bool
 	stopBy   time.Duration
-	paths    map[string]pathHealth
+	paths    map[string]path
 	alarms   []alarm
 	watchers map[chan struct{}]bool
 	compared map[string]compared // with this node's file, by node
@@ -81,7 +81,7 @@ func New(o Options) (*Daemon, error) {
 		pulses:   map[string]pulse{},
 		byName:   map[string]*group{},
 		routers:  map[routerKey]*router{},
-		paths:    map[string]pathHealth{},
+		paths:    map[string]path{},
 		watchers: map[chan struct{}]bool{},
 		compared: map[string]compared{},
 	}

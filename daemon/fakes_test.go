@@ -325,7 +325,8 @@ type bmc struct {
 	takes  time.Duration
 	mu     sync.Mutex
 	power  fence.PowerState
-	stuck  bool // says yes and does nothing
+	stuck  bool   // says yes and does nothing
+	says   string // whose power it cuts
 	cutOff func()
 }
 
@@ -358,6 +359,15 @@ func (b *bmc) Off(ctx context.Context, s fence.Shot) error {
 		b.cutOff()
 	}
 	return nil
+}
+
+func (b *bmc) Identity(context.Context) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.says == "" {
+		return "", fence.ErrNoIdentity
+	}
+	return b.says, nil
 }
 
 func (b *bmc) set(alter func(b *bmc)) {

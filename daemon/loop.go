@@ -214,6 +214,9 @@ func stamp(c arbiter.Command) arbiter.Command {
 	case arbiter.Attest:
 		c.At = at
 		return c
+	case arbiter.Identify:
+		c.At = at
+		return c
 	}
 	return c
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"time"
 
@@ -12,23 +13,38 @@ import (
 	"github.com/solevip/solevip/fence"
 )
 
-// pathHealth is the last check of a node's fence devices.
+// path is the last check of a node's fence devices.
+type path struct {
+	pathHealth
+	at     time.Duration
+	checks []fence.Health
+}
+
+// pathHealth is what a check comes to.
 type pathHealth struct {
 	ok   bool
 	text string // why not
 }
 
-// checkPause is how often every fence device is asked for its node's power, so that a path which
-// would fail is known before it is needed.
+// checkPause is how often, at least, every fence device is asked for its node's power, so that a path
+// which would fail is known before it is needed.
 const checkPause = time.Minute
 
-// checkPaths asks the fence devices of all other nodes, one node after the other. A member does:
+// pauseOf is a node's own pause, up to a fifth shorter than [checkPause]: two nodes that started
+// together don't go on to ask a BMC at the same instants, which many can't stand.
+func pauseOf(node string) time.Duration {
+	h := fnv.New32a()
+	h.Write([]byte(node))
+	return checkPause - checkPause/5*time.Duration(h.Sum32()%100)/100
+}
+
+// checkPaths asks the fence devices of all other nodes, one device after the other. A member does:
 // an arbiter never fences.
 func (d *Daemon) checkPaths(ctx context.Context) {
 	if d.o.Arbiter {
 		return
 	}
-	tick := time.NewTicker(checkPause)
+	tick := time.NewTicker(pauseOf(d.o.Node))
 	defer tick.Stop()
 	for {
 		for _, n := range d.o.Nodes {
@@ -36,7 +52,11 @@ func (d *Daemon) checkPaths(ctx context.Context) {
 			if plan == nil || n.Name == d.o.Node {
 				continue
 			}
-			d.noteChecks(n.Name, fence.Check(ctx, plan, d.lookOnly(n.Name)))
+			recorded, err := d.identities(ctx, n.Name)
+			if err != nil {
+				return // the daemon ends
+			}
+			d.noteChecks(n.Name, fence.Check(ctx, plan, d.lookOnly(n.Name).WithIdentities(recorded)))
 		}
 		select {
 		case <-tick.C:
@@ -48,6 +68,11 @@ func (d *Daemon) checkPaths(ctx context.Context) {
 
 // lookOnly is the shot that a check names: nobody is fenced, no epoch is at stake.
 func (d *Daemon) lookOnly(node string) fence.Shot { return fence.Shot{Target: node, Node: d.o.Node} }
+
+// identities are what the ledger has of a node's devices.
+func (d *Daemon) identities(ctx context.Context, node string) (map[string]string, error) {
+	return ask(ctx, d, func(time.Duration) map[string]string { return d.record.Identities(node) })
+}
 
 // summary is healthy when all devices of some level are.
 func summary(checks []fence.Health) pathHealth {
@@ -76,10 +101,10 @@ func (d *Daemon) noteChecks(node string, checks []fence.Health) {
 	if slices.ContainsFunc(checks, func(h fence.Health) bool { return errors.Is(h.Err, fence.ErrBusy) }) || d.life.Err() != nil {
 		return
 	}
-	d.post(func(time.Duration) { d.notePath(node, summary(checks)) })
+	d.post(func(now time.Duration) { d.notePath(node, path{summary(checks), now, checks}) })
 }
 
-func (d *Daemon) notePath(node string, h pathHealth) {
+func (d *Daemon) notePath(node string, h path) {
 	was, known := d.paths[node]
 	d.paths[node] = h
 	switch {
@@ -88,9 +113,7 @@ func (d *Daemon) notePath(node string, h pathHealth) {
 	case h.ok && known && !was.ok:
 		d.log.Info("a fence path works again", "node", node)
 	}
-	if was != h || !known {
-		d.changed()
-	}
+	d.changed()
 }
 
 // pathOK is a node's last check; nil when there was none.
@@ -106,42 +129,59 @@ func (d *Daemon) pathOK(node string) *bool {
 func (d *Daemon) unprotected() []string {
 	var out []string
 	for _, g := range d.groups {
-		if g.o.Protection != arbiter.ProtectFence || !g.o.Member {
-			continue
-		}
 		for _, n := range d.o.Nodes {
-			_, member := g.o.Priority[n.Name]
-			if h, known := d.paths[n.Name]; member && known && !h.ok {
-				out = append(out, fmt.Sprintf("group %s is unprotected: no fence path to %s works (%s); mend it, then: solevip fence test %s",
-					g.o.Name, n.Name, h.text, n.Name))
+			if why := d.unreachable(g, n.Name); why != "" {
+				out = append(out, fmt.Sprintf("group %s is unprotected: %s", g.o.Name, why))
 			}
 		}
 	}
 	return out
 }
 
-// FenceTest asks a node's devices now; it never shoots.
-func (d *Daemon) FenceTest(ctx context.Context, node string) ([]api.DeviceCheck, error) {
-	plan := d.o.Fencing[node]
+// unreachable says why a group could not be taken over from a node, or "".
+func (d *Daemon) unreachable(g *group, node string) string {
+	_, member := g.o.Priority[node]
+	h, known := d.paths[node]
 	switch {
-	case d.o.Arbiter:
-		return nil, &api.Error{What: d.o.Node + " only votes and fences nobody", Hint: "ask on a member"}
-	case node == d.o.Node:
-		return nil, &api.Error{What: d.o.Node + " does not fence itself", Hint: "ask on another member"}
-	case plan == nil:
-		return nil, &api.Error{What: fmt.Sprintf("no fence device is configured for %q", node), Hint: "the file lists them under fencing, by node"}
+	case g.o.Protection != arbiter.ProtectFence || !g.o.Member || !member || node == d.o.Node:
+		return ""
+	case d.o.Fencing[node] == nil:
+		return fmt.Sprintf("no fence device of %s is known here; name one under fencing.%s", node, node)
+	case known && !h.ok:
+		return fmt.Sprintf("no fence path to %s works (%s); mend it, then: solevip fence test %s", node, h.text, node)
 	}
-	checks := fence.Check(ctx, plan, d.lookOnly(node))
-	if ctx.Err() == nil { // else the operator went away, and the devices did not fail
-		d.noteChecks(node, checks)
-	}
-	out := []api.DeviceCheck{}
-	for _, h := range checks {
-		c := api.DeviceCheck{Target: node, Level: h.Level, Device: h.Device, Power: h.Power.String(), TookMS: h.Took.Milliseconds()}
-		if h.Err != nil {
-			c.Error = h.Err.Error()
+	return ""
+}
+
+// pathStatus is the last check of each of a node's devices.
+func (d *Daemon) pathStatus(now time.Duration, node string) []api.FencePath {
+	var out []api.FencePath
+	h := d.paths[node]
+	for _, c := range h.checks {
+		p := api.FencePath{
+			Level: c.Level, Device: c.Device, OK: c.Ready(), Power: c.Power.String(), Identity: c.Identity,
+			Recorded: d.record.Devices[node][c.Device].Identity, CheckAgeMS: (now - h.at).Milliseconds(),
 		}
-		out = append(out, c)
+		if c.Err != nil {
+			p.Error = c.Err.Error()
+		}
+		out = append(out, p)
 	}
-	return out, nil
+	return out
+}
+
+// unidentified names the nodes with devices that know whose power they cut, and that nobody has
+// looked at yet.
+func (d *Daemon) unidentified() []string {
+	var out []string
+	for _, n := range d.o.Nodes {
+		known := func(h fence.Health) bool {
+			_, recorded := d.record.Devices[n.Name][h.Device]
+			return h.Identity != "" && !recorded
+		}
+		if d.known && slices.ContainsFunc(d.paths[n.Name].checks, known) {
+			out = append(out, fmt.Sprintf("nobody has checked that the fence devices of %s cut %s; do it once, on any other member: solevip fence test %s", n.Name, n.Name, n.Name))
+		}
+	}
+	return out
 }

@@ -16,7 +16,7 @@ func (d *Daemon) fence(g *group, a claim.Fence) {
 	plan := d.o.Fencing[a.Suspect.Node]
 	shot := fence.Shot{
 		Target: a.Suspect.Node, Boot: a.Suspect.String(), Node: d.o.Node, Epoch: a.Epoch, Group: a.Group,
-	}
+	}.WithIdentities(d.record.Identities(a.Suspect.Node))
 	ctx, stop := context.WithCancelCause(d.life)
 	g.stopFence = stop
 	guard := func() error {

@@ -230,15 +230,57 @@ func TestConfirm(t *testing.T) {
 func TestFenceTestNeverShoots(t *testing.T) {
 	story(t, func(t *testing.T, c *cluster) {
 		c.held()
-		checks, err := c.machine["db2"].running.FenceTest(t.Context(), "db1")
+		checks, err := c.machine["db2"].running.FenceTest(t.Context(), api.FenceTestRequest{Node: "db1", Operator: "ann"})
 		if err != nil || len(checks) != 1 || checks[0].Power != "on" {
 			t.Errorf("%v, %v", checks, err)
 		}
-		_, err = c.machine["db2"].running.FenceTest(t.Context(), "db2")
+		_, err = c.machine["db2"].running.FenceTest(t.Context(), api.FenceTestRequest{Node: "db2", Operator: "ann"})
 		c.says(err, "does not fence itself")
-		_, err = c.machine["db2"].running.FenceTest(t.Context(), "db9")
+		_, err = c.machine["db2"].running.FenceTest(t.Context(), api.FenceTestRequest{Node: "db9", Operator: "ann"})
 		c.says(err, "no fence device is configured")
 		c.want("shots", c.tape.count("db2 shoots"), 0)
+	})
+}
+
+func TestDeviceOfAnotherMachineShootsNobody(t *testing.T) {
+	story(t, func(t *testing.T, c *cluster) {
+		says := func(identity string) { c.machine["db1"].bmc.set(func(b *bmc) { b.says = identity }) }
+		test := func(replaced bool) (string, string) {
+			t.Helper()
+			checks, err := c.machine["db2"].running.FenceTest(t.Context(), api.FenceTestRequest{Node: "db1", Operator: "ann", Replaced: replaced})
+			if err != nil || len(checks) != 1 {
+				t.Fatalf("%v, %v", checks, err)
+			}
+			return checks[0].Recorded, checks[0].Error
+		}
+		warnings := func() error { return errors.New(strings.Join(c.status("db2").Warnings, "; ")) }
+		says("uuid-1")
+		c.held()
+		time.Sleep(time.Minute)
+		c.says(warnings(), "nobody has checked that the fence devices of db1 cut db1", "solevip fence test db1")
+		recorded, problem := test(false)
+		c.want("recorded", recorded+problem, "recorded")
+		recorded, problem = test(false)
+		c.want("recorded", recorded+problem, "as recorded")
+		by := c.ledger.record().Devices["db1"]["bmc db1"]
+		c.want("operator", by.Operator+" on "+by.By, "ann on db2")
+
+		says("uuid-2") // its address is another machine's now
+		time.Sleep(time.Minute)
+		c.says(warnings(), "group db is unprotected", "may cut another machine", "uuid-1", "uuid-2")
+		c.says(errors.New(strings.Join(c.status("db2").Groups[0].Unprotected, "; ")), "no fence path to db1 works")
+		_, problem = test(false)
+		c.says(errors.New(problem), "may cut another machine")
+		c.kill("db1")
+		time.Sleep(5 * takeover)
+		c.want("shots", c.tape.count("db2 shoots"), 0)
+		c.want("up on db2", c.upOn("db2"), false)
+		c.want("outcome", c.status("db2").Fences[0].Outcome, "unknown")
+
+		recorded, problem = test(true) // it was replaced: somebody looked
+		c.want("recorded", recorded+problem, "recorded, instead of uuid-1")
+		c.await("db2 binds db epoch 2", time.Minute)
+		c.want("shots", c.tape.count("db2 shoots"), 1)
 	})
 }
 

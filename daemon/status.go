@@ -40,6 +40,7 @@ func (d *Daemon) status(now time.Duration) api.Status {
 		s.Warnings = append(s.Warnings, d.ended)
 	}
 	s.Warnings = append(s.Warnings, d.unprotected()...)
+	s.Warnings = append(s.Warnings, d.unidentified()...)
 	s.Warnings = append(s.Warnings, d.unheard(now)...)
 	s.Warnings = append(s.Warnings, d.otherFiles()...)
 	for _, n := range d.o.Nodes {
@@ -75,7 +76,7 @@ func (d *Daemon) unheard(now time.Duration) []string {
 }
 
 func (d *Daemon) machineStatus(now time.Duration, n Node) api.Machine {
-	m := api.Machine{Name: n.Name, Role: "member", BeatAgeMS: -1, FencePathOK: d.pathOK(n.Name)}
+	m := api.Machine{Name: n.Name, Role: "member", BeatAgeMS: -1, FencePathOK: d.pathOK(n.Name), FencePaths: d.pathStatus(now, n.Name)}
 	if n.Arbiter {
 		m.Role = "arbiter"
 	}
@@ -111,6 +112,11 @@ func (d *Daemon) groupStatus(now time.Duration, g *group) api.Group {
 		s.Holder = ledger.Holder.Node
 	}
 	s.Epoch, s.Suspect, s.Next = ledger.Epoch, ledger.Suspect.Node, ledger.Next
+	for _, n := range d.o.Nodes {
+		if why := d.unreachable(g, n.Name); why != "" {
+			s.Unprotected = append(s.Unprotected, why)
+		}
+	}
 	s.Evidence, s.Previous = string(ledger.Evidence), ledger.Previous
 	if v.Deadline > now {
 		s.DeadlineMS = (v.Deadline - now).Milliseconds()

@@ -12,6 +12,10 @@ func substance(s api.Status) string {
 	s.Nodes, s.Groups = slices.Clone(s.Nodes), slices.Clone(s.Groups)
 	for i := range s.Nodes {
 		s.Nodes[i].BeatAgeMS = min(s.Nodes[i].BeatAgeMS, 0)
+		s.Nodes[i].FencePaths = slices.Clone(s.Nodes[i].FencePaths)
+		for j := range s.Nodes[i].FencePaths {
+			s.Nodes[i].FencePaths[j].CheckAgeMS = 0
+		}
 	}
 	for i := range s.Groups {
 		s.Groups[i].DeadlineMS = 0

@@ -10,6 +10,8 @@ type Health struct {
 	Level  int
 	Device string
 	Power  PowerState
+	// Identity is whose power it says it cuts; "" when it doesn't know.
+	Identity string
 	// Untestable is a device with trust_ack: only a shot would show whether it works.
 	Untestable bool
 	Err        error // why it couldn't be read
@@ -19,7 +21,7 @@ type Health struct {
 // Ready reports whether nothing is known to be wrong with the device.
 func (h Health) Ready() bool { return h.Err == nil && (h.Untestable || h.Power != PowerUnknown) }
 
-// Check reads every device of the plan, and shoots nothing. A fence that begins meanwhile takes
+// Check reads every device of the plan, compares its identity where one is recorded, and shoots nothing. A fence that begins meanwhile takes
 // the devices: what wasn't read by then has [ErrBusy], which says nothing about their health.
 func Check(ctx context.Context, p *Plan, s Shot) []Health {
 	ctx, done := p.beginCheck(ctx)
@@ -32,7 +34,9 @@ func Check(ctx context.Context, p *Plan, s Shot) []Health {
 				h.Untestable = true
 			} else {
 				began := time.Now()
-				h.Power, h.Err = p.status(ctx, d, s)
+				if h.Identity, h.Err = p.identity(ctx, d, s); h.Err == nil {
+					h.Power, h.Err = p.status(ctx, d, s)
+				}
 				h.Took = time.Since(began)
 			}
 			all = append(all, h)

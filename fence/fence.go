@@ -68,12 +68,21 @@ type Shot struct {
 	Epoch  uint64 // in whose name
 	Group  string // for which group
 
-	guard func() error
+	guard      func() error
+	identities map[string]string
 }
 
 // WithGuard returns the shot with what [Shot.Allowed] asks.
 func (s Shot) WithGuard(guard func() error) Shot {
 	s.guard = guard
+	return s
+}
+
+// WithIdentities returns the shot with what devices, by name, said when somebody saw that they cut
+// the target. A device that says something else now is another machine's: it is neither read nor
+// commanded.
+func (s Shot) WithIdentities(recorded map[string]string) Shot {
+	s.identities = recorded
 	return s
 }
 
@@ -114,6 +123,8 @@ var (
 	ErrNoStatus = errors.New("this device has no way to read the power")
 	// ErrRevoked wraps the guard's error: this node may not shoot any more.
 	ErrRevoked = errors.New("the right to fence was lost")
+	// ErrOtherMachine is a device that doesn't say any more what it said when its machine was known.
+	ErrOtherMachine = errors.New("the device may cut another machine")
 	// ErrBusy is the check of devices that a fence is using.
 	ErrBusy = errors.New("a fence is using the devices")
 )

@@ -15,8 +15,9 @@ type Action string
 
 // The actions.
 const (
-	ActionStatus Action = "status"
-	ActionOff    Action = "off"
+	ActionStatus   Action = "status"
+	ActionOff      Action = "off"
+	ActionIdentity Action = "identity"
 )
 
 // Step is one action on one device, for the log and the history.
@@ -100,6 +101,9 @@ type runner struct {
 
 // level tries one level and returns what proved it.
 func (r *runner) level(ctx context.Context, l level) (string, error) {
+	if err := r.identify(ctx, l); err != nil {
+		return "", err
+	}
 	off, err := r.read(ctx, l)
 	if err != nil {
 		return "", err

@@ -27,6 +27,8 @@ var update = flag.Bool("update", false, "write what happened into the scenario f
 //	budget device=2s confirm=1s
 //	device NAME: on|off, TRAIT, ...
 //	level NAME NAME
+//	says NAME uuid-1            the device knows whose power it cuts
+//	recorded NAME uuid-1        and that is what it said when its machine was known
 //	guard no from 2             the second question is answered with no
 //	cancel 3s
 func TestScenarios(t *testing.T) {
@@ -63,8 +65,10 @@ type scenario struct {
 	devices map[string]*device
 	noFrom  int // the first question that the guard answers with no; zero: never
 	cancel  time.Duration
-	began   time.Time
-	trace   bytes.Buffer
+	// recorded is what the ledger has of the devices.
+	recorded map[string]string
+	began    time.Time
+	trace    bytes.Buffer
 }
 
 func (s *scenario) tell(format string, args ...any) {
@@ -73,7 +77,7 @@ func (s *scenario) tell(format string, args ...any) {
 
 func parse(t *testing.T, setup string) *scenario {
 	t.Helper()
-	s := &scenario{devices: map[string]*device{}}
+	s := &scenario{devices: map[string]*device{}, recorded: map[string]string{}}
 	for line := range strings.Lines(setup) {
 		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
 			continue
@@ -94,6 +98,12 @@ func parse(t *testing.T, setup string) *scenario {
 				l = append(l, s.devices[name].asDevice())
 			}
 			s.levels = append(s.levels, l)
+		case "says":
+			name, text, _ := strings.Cut(rest, " ")
+			s.devices[name].identity = text
+		case "recorded":
+			name, text, _ := strings.Cut(rest, " ")
+			s.recorded[name] = text
 		case "guard":
 			if _, err := fmt.Sscanf(rest, "no from %d", &s.noFrom); err != nil {
 				t.Fatalf("%q: %v", line, err)
@@ -155,7 +165,7 @@ func (s *scenario) play(t *testing.T) string {
 		s.tell("guard: yes")
 		return nil
 	}
-	shot := fence.Shot{Target: "db1", Node: "db2", Epoch: 42, Group: "mysql"}
+	shot := fence.Shot{Target: "db1", Node: "db2", Epoch: 42, Group: "mysql"}.WithIdentities(s.recorded)
 	res := fence.Run(ctx, plan, shot, guard, slog.New(slog.DiscardHandler))
 	s.tell("outcome %s", res.Outcome)
 	fmt.Fprintf(&s.trace, "method: %s\ndetail: %s\n", res.Method, res.Detail)
@@ -191,6 +201,7 @@ type device struct {
 	off          bool
 	goesOff      time.Time // when a command takes effect; zero: none
 	acknowledges bool
+	identity     string
 }
 
 func newDevice(t *testing.T, s *scenario, name, traits string) *device {
@@ -221,7 +232,23 @@ func (d *device) asDevice() fence.Device {
 	if d.acknowledges {
 		return &ackDevice{d}
 	}
+	if d.identity != "" {
+		return &knownDevice{d}
+	}
 	return d
+}
+
+type knownDevice struct{ *device }
+
+func (d *knownDevice) Identity(ctx context.Context) (string, error) {
+	d.s.tell("%s identity", d.name)
+	switch err := d.answers(ctx); {
+	case err != nil:
+		return "", err
+	case d.identity == "nothing":
+		return "", fence.ErrNoIdentity
+	}
+	return d.identity, nil
 }
 
 type ackDevice struct{ *device }

@@ -140,6 +140,14 @@ func (c *Commands) rare(node string, r arbiter.Record) arbiter.Command {
 		return arbiter.Move{Node: node, Group: group, Epoch: c.number(r.Groups[group].Epoch), To: to}
 	}
 	target := pick(c.Rand, c.Nodes)
+	if c.one(3) {
+		device := pick(c.Rand, []string{"ipmi", "pdu"})
+		was := r.Devices[target][device].Identity
+		if c.one(4) {
+			was += "?"
+		}
+		return arbiter.Identify{Node: node, Target: target, Device: device, Identity: fmt.Sprint("uuid-", c.Rand.IntN(3)), Was: was, Operator: "ops", At: 9}
+	}
 	boot := r.Nodes[target].Boot
 	if s := r.Groups[group].Suspect; !s.IsZero() && c.one(2) {
 		boot = s

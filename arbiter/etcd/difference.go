@@ -31,6 +31,11 @@ func (v *view) difference(next arbiter.Record, op string) difference {
 			d.puts[groupKey(name)] = encode(groupValue{g, op})
 		}
 	}
+	for node, devices := range next.Devices {
+		if !maps.Equal(v.record.Devices[node], devices) {
+			d.puts[deviceKey(node)] = encode(deviceValue{devices, op})
+		}
+	}
 	v.fenceDifference(next.Fences, op, &d)
 	return d
 }

@@ -19,10 +19,14 @@ const (
 	nodePrefix  = "node/"
 	groupPrefix = "group/"
 	fencePrefix = "fence/"
+	// devicePrefix and a node: whose power its fence devices cut.
+	devicePrefix = "device/"
 )
 
 func nodeKey(name string) string  { return nodePrefix + name }
 func groupKey(name string) string { return groupPrefix + name }
+
+func deviceKey(node string) string { return devicePrefix + node }
 
 // fenceKey has leading zeros, so that etcd's order is the order of the fences.
 func fenceKey(n uint64) string { return fmt.Sprintf("%s%012d", fencePrefix, n) }
@@ -64,6 +68,10 @@ type (
 	fenceValue struct {
 		arbiter.Fence
 		Op string `json:"op"`
+	}
+	deviceValue struct {
+		Devices map[string]arbiter.Device `json:"devices"`
+		Op      string                    `json:"op"`
 	}
 )
 

@@ -26,6 +26,9 @@ func (n *needs) nodes(names ...string) {
 	}
 }
 
+// devices are the fence devices of a node.
+func (n *needs) devices(node string) { n.add(node, deviceKey(node)) }
+
 func (n *needs) group(name string) { n.add(name, groupKey(name)) }
 
 func (n *needs) add(name, key string) {
@@ -68,6 +71,8 @@ func needsOf(r arbiter.Record, c arbiter.Command) needs {
 	case arbiter.Attest:
 		n.nodes(c.Target.Node)
 		n.groups, n.fences = true, true
+	case arbiter.Identify:
+		n.devices(c.Target)
 	case arbiter.Move:
 		n.group(c.Group)
 		n.nodes(c.To)

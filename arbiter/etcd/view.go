@@ -80,6 +80,7 @@ func (v *view) merge(changes []change, rev int64) (*view, error) {
 	}
 	r := &next.record
 	r.Nodes, r.Groups, r.Fences = maps.Clone(r.Nodes), maps.Clone(r.Groups), slices.Clone(r.Fences)
+	r.Devices = maps.Clone(r.Devices)
 	for _, c := range changes {
 		var err error
 		if c.deleted {
@@ -135,6 +136,15 @@ func (v *view) put(key string, kv *mvccpb.KeyValue) error {
 			return err
 		}
 		s.op = f.Op
+	case strings.HasPrefix(key, devicePrefix):
+		var d deviceValue
+		if err := decode(kv.Value, &d); err != nil {
+			return err
+		}
+		if r.Devices == nil {
+			r.Devices = map[string]map[string]arbiter.Device{}
+		}
+		r.Devices[key[len(devicePrefix):]], s.op = d.Devices, d.Op
 	default:
 		return fmt.Errorf("not part of the ledger's layout, schema %d", schema)
 	}
@@ -169,6 +179,8 @@ func (v *view) remove(key string) error {
 		delete(v.record.Nodes, key[len(nodePrefix):])
 	case strings.HasPrefix(key, groupPrefix):
 		delete(v.record.Groups, key[len(groupPrefix):])
+	case strings.HasPrefix(key, devicePrefix):
+		delete(v.record.Devices, key[len(devicePrefix):])
 	case strings.HasPrefix(key, fencePrefix):
 		n, err := fenceNumber(key)
 		if err != nil {

@@ -48,9 +48,14 @@ func newFenceStatus() *cobra.Command {
 				Fences []api.Fence   `json:"fences"`
 			}{s.Nodes, s.Fences})
 		}
-		rows := [][]string{{"NODE", "FENCE PATH", "STATE"}}
+		rows := [][]string{{"NODE", "LEVEL", "DEVICE", "LAST CHECK", "POWER", "IDENTITY", "ERROR"}}
 		for _, n := range s.Nodes {
-			rows = append(rows, []string{n.Name, path(n.FencePathOK), state(n)})
+			for _, p := range n.FencePaths {
+				rows = append(rows, []string{n.Name, fmt.Sprint(p.Level), p.Device, path(&p.OK) + ", " + age(p.CheckAgeMS), p.Power, dash(p.Identity), dash(p.Error)})
+			}
+			if len(n.FencePaths) == 0 {
+				rows = append(rows, []string{n.Name, "-", "-", path(n.FencePathOK), "-", "-", "-"})
+			}
 		}
 		if err := table(c.OutOrStdout(), rows...); err != nil || len(s.Fences) == 0 {
 			return err
@@ -65,23 +70,33 @@ func newFenceStatus() *cobra.Command {
 	return c
 }
 
+const testUsage = `test asks every fence device of a node for its power and for whose power it cuts, with the real
+address and password, and shoots nobody. See that the identity is the node's (on the node:
+/sys/class/dmi/id/product_uuid): it is recorded, and compared before each shot from then on.
+
+  solevip fence test db1
+  solevip fence test db1 --replaced      (new machine or BMC: record what it says now)
+
+Exit code 0: every device of some level answered.`
+
 func newFenceTest() *cobra.Command {
 	c := &cobra.Command{
-		Use: "test NODE", Short: "ask a node's fence devices for its power; nobody is shot", Args: exactly("NODE"),
-		Long: "test asks every fence device of a node for its power, with the real address and password, and\nshoots nobody. Exit code 0: every device of some level answered.",
+		Use: "test NODE", Short: "ask a node's fence devices for its power and identity; nobody is shot", Args: exactly("NODE"),
+		Long: testUsage,
 	}
+	replaced := c.Flags().Bool("replaced", false, "the machine or its device is another one now: record what the devices say")
 	f := addClientFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		checks, err := f.api().FenceTest(c.Context(), args[0])
+		checks, err := f.api().FenceTest(c.Context(), api.FenceTestRequest{Node: args[0], Operator: operatorName(), Replaced: *replaced})
 		if err != nil {
 			return err
 		}
 		if f.json() {
 			err = printJSON(c.OutOrStdout(), checks)
 		} else {
-			rows := [][]string{{"NODE", "LEVEL", "DEVICE", "POWER", "TOOK", "ERROR"}}
+			rows := [][]string{{"NODE", "LEVEL", "DEVICE", "POWER", "IDENTITY", "", "TOOK", "ERROR"}}
 			for _, x := range checks {
-				rows = append(rows, []string{x.Target, fmt.Sprint(x.Level), x.Device, x.Power, fmt.Sprintf("%d ms", x.TookMS), dash(x.Error)})
+				rows = append(rows, []string{x.Target, fmt.Sprint(x.Level), x.Device, x.Power, dash(x.Identity), dash(x.Recorded), fmt.Sprintf("%d ms", x.TookMS), dash(x.Error)})
 			}
 			err = table(c.OutOrStdout(), rows...)
 		}
