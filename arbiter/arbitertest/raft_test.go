@@ -135,6 +135,7 @@ func (l raftLedger) Watch(ctx context.Context) <-chan arbiter.Record {
 }
 
 func TestRaft(t *testing.T) {
+	t.Parallel()
 	Run(t, func(t *testing.T, _ ...string) map[string]Ledger {
 		c := newRaft(t)
 		c.leader()
@@ -147,6 +148,7 @@ func TestRaft(t *testing.T) {
 }
 
 func TestRaftUnderFaults(t *testing.T) {
+	t.Parallel()
 	c := newRaft(t)
 	c.leader()
 	wait := func(d time.Duration) { sleep(t.Context(), d) }

@@ -31,9 +31,7 @@ func (l *Ledger) GC(ctx context.Context, nodes, groups []string) (Leftovers, err
 			return found, nil
 		}
 		t := transaction{base: v, needs: needs{keys: []string{metaKey}, groups: true, fences: true}, difference: d}
-		for _, key := range d.deletes {
-			t.keys = append(t.keys, key)
-		}
+		t.keys = append(t.keys, d.deletes...)
 		if len(t.keys) > maxOps {
 			return Leftovers{}, fmt.Errorf("clean the ledger: %d nodes are too many at once: %w", len(d.deletes), ErrNotProposed)
 		}

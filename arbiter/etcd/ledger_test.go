@@ -86,8 +86,12 @@ func must(t *testing.T, l *Ledger, c arbiter.Command) arbiter.Record {
 
 // eachServer runs a test on three servers of either version.
 func eachServer(t *testing.T, test func(t *testing.T, e *members)) {
-	t.Run("Debian's etcd", func(t *testing.T) { test(t, startEtcd(t, debianEtcd(t))) })
-	t.Run("current etcd", func(t *testing.T) { test(t, startEtcd(t, currentEtcd(t))) })
+	for name, binary := range map[string]func(*testing.T) string{"Debian's etcd": debianEtcd, "current etcd": currentEtcd} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, startEtcd(t, binary(t)))
+		})
+	}
 }
 
 func TestEtcd(t *testing.T) {

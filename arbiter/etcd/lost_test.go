@@ -24,6 +24,7 @@ func (e *members) preferred(l *Ledger) *member {
 // A take whose answer is lost is carried out all the same, and the next attempt, at another member,
 // must find that out instead of being refused by its own success.
 func TestALostAnswerIsFoundOut(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t, debianEtcd(t))
 	ls := newCluster(t, e, longTTL, "a", "b")
 	for _, n := range []string{"a", "b"} {
@@ -58,6 +59,7 @@ func TestALostAnswerIsFoundOut(t *testing.T) {
 // A node whose connections carried nothing while the others went on, and while the revisions that it
 // would go on from were compacted, must see the newest when they do again, and nothing older.
 func TestAWatchSurvivesCompaction(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t, debianEtcd(t))
 	ls := newCluster(t, e, longTTL, "a")
 	// c has wires of its own.
@@ -108,6 +110,7 @@ func TestAWatchSurvivesCompaction(t *testing.T) {
 
 // A member that hangs keeps its connections; only time tells.
 func TestAMemberThatHangsIsLeft(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t, debianEtcd(t))
 	ls := newCluster(t, e, longTTL, "a")
 	l := ls["a"]
@@ -142,6 +145,7 @@ func TestAMemberThatHangsIsLeft(t *testing.T) {
 }
 
 func TestWithoutAMajorityNothingIsAgreed(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t, debianEtcd(t))
 	ls := newCluster(t, e, longTTL, "a")
 	must(t, ls["a"], arbiter.Register{Boot: arbitertest.Boot("a")})
