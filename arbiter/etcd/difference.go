@@ -22,7 +22,12 @@ func (d difference) written() []string { return slices.Sorted(maps.Keys(d.puts))
 func (v *view) difference(next arbiter.Record, op string) difference {
 	d := difference{puts: map[string]string{}}
 	for name, n := range next.Nodes {
-		if was, known := v.record.Nodes[name]; !known || was != n {
+		was, known := v.record.Nodes[name]
+		if was.Shared != n.Shared {
+			d.puts[sharedKey(name)] = encode(sharedValue{n.Shared, op})
+		}
+		was.Shared, n.Shared = "", ""
+		if !known || was != n {
 			d.puts[nodeKey(name)] = encode(nodeValue{n, op})
 		}
 	}

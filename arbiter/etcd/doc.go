@@ -23,12 +23,19 @@
 // Everything is JSON, below <prefix><cluster>/v1/ (the prefix is /solevip/ unless set otherwise):
 //
 //	meta          the schema, the ledger's id, the etcd cluster that it was made on, confirmations
-//	node/<name>   {"boot":{...},"beat":1234,"shared":"detail all\nledger.ttl 3s\n...","op":...}
+//	node/<name>   {"boot":{...},"beat":1234,"fenced":false,"op":...}
 //	group/<name>  {"epoch":7,"holder":{...},"suspect":{...},"protection":"fence",...,"op":...}
+//	shared/<name> {"shared":"...","op":...}: what the node's registration said of its file
+//	device/<name> {"devices":{...},"op":...}: whose power the node's fence devices cut
 //	fence/<n>     {"target":{...},"by":{...},"state":"off",...,"op":...}; n counts up, with leading zeros
 //
 // etcdctl get --prefix /solevip/orders/v1/ shows all of it. What is written by hand, or isn't
 // understood, makes every node refuse with the name of the key.
+//
+// A beat is a write of some 200 bytes, and etcd keeps every revision until it is compacted: run it with
+// --auto-compaction-mode=periodic --auto-compaction-retention=1h, or whatever else relies on it does it.
+// A leader's death costs etcd up to two election time-outs (1 s each by default), which ttl - beat -
+// margin must cover: 4 s is the least ttl to go with the defaults, 3 s with --election-timeout=500.
 //
 // A record's index is the revision that it was read at, plus meta's base, which only a confirmation
 // moves.

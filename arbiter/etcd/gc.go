@@ -75,6 +75,16 @@ func leftovers(v *view, nodes, groups []string, op string) (Leftovers, differenc
 		found.Removed = append(found.Removed, "node "+name)
 		d.deletes = append(d.deletes, nodeKey(name))
 	}
+	for key := range v.keys { // what else there is of nodes that are gone by then
+		name, of := strings.CutPrefix(key, sharedPrefix)
+		if !of {
+			name, of = strings.CutPrefix(key, devicePrefix)
+		}
+		_, stays := v.record.Nodes[name]
+		if of && !slices.Contains(nodes, name) && (!stays || slices.Contains(d.deletes, nodeKey(name))) {
+			d.deletes = append(d.deletes, key)
+		}
+	}
 	slices.Sort(found.Removed)
 	slices.Sort(found.Kept)
 	slices.Sort(d.deletes)

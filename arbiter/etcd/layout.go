@@ -19,6 +19,9 @@ const (
 	nodePrefix  = "node/"
 	groupPrefix = "group/"
 	fencePrefix = "fence/"
+	// sharedPrefix and a node: what its registration said of its file. It is apart from the node's own
+	// key, which every beat writes.
+	sharedPrefix = "shared/"
 	// devicePrefix and a node: whose power its fence devices cut.
 	devicePrefix = "device/"
 )
@@ -26,6 +29,7 @@ const (
 func nodeKey(name string) string  { return nodePrefix + name }
 func groupKey(name string) string { return groupPrefix + name }
 
+func sharedKey(node string) string { return sharedPrefix + node }
 func deviceKey(node string) string { return devicePrefix + node }
 
 // fenceKey has leading zeros, so that etcd's order is the order of the fences.
@@ -68,6 +72,10 @@ type (
 	fenceValue struct {
 		arbiter.Fence
 		Op string `json:"op"`
+	}
+	sharedValue struct {
+		Shared string `json:"shared"`
+		Op     string `json:"op"`
 	}
 	deviceValue struct {
 		Devices map[string]arbiter.Device `json:"devices"`

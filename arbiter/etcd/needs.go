@@ -46,6 +46,7 @@ func needsOf(r arbiter.Record, c arbiter.Command) needs {
 	switch c := c.(type) {
 	case arbiter.Beat:
 	case arbiter.Register: // the node's former boots are cleared everywhere
+		n.add(c.Actor(), sharedKey(c.Actor()))
 		n.groups, n.fences = true, true
 	case arbiter.Take:
 		n.group(c.Group)

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -74,7 +75,7 @@ func outcomeOf(v *view, c arbiter.Command) (difference, arbiter.Code) {
 // This is what makes the transactions right: as long as the conditions hold, the outcome is the
 // same, whatever else other commands have changed in between.
 func TestACommandDependsOnNothingButItsNeeds(t *testing.T) {
-	const seeds, steps = 40, 150
+	const seeds, steps = 60, 150
 	same, broken, kinds := 0, 0, map[string]int{}
 	for seed := range uint64(seeds) {
 		cs := arbitertest.NewCommands(seed)
@@ -110,40 +111,42 @@ func TestACommandDependsOnNothingButItsNeeds(t *testing.T) {
 		}
 	}
 	t.Logf("%d outcomes stayed, %d conditions were broken: %v", same, broken, kinds)
-	for _, kind := range []string{"Register", "Beat", "Take", "Release", "Clear", "Intent", "Report", "Attest", "Move"} {
+	for _, kind := range []string{"Register", "Beat", "Take", "Release", "Clear", "Intent", "Report", "Attest", "Move", "Identify"} {
 		if kinds[kind] == 0 {
 			t.Errorf("no %s was carried out with something else in between", kind)
 		}
 	}
 }
 
-func kindOf(c arbiter.Command) string {
-	switch c.(type) {
-	case arbiter.Register:
-		return "Register"
-	case arbiter.Beat:
-		return "Beat"
-	case arbiter.Take:
-		return "Take"
-	case arbiter.Release:
-		return "Release"
-	case arbiter.Clear:
-		return "Clear"
-	case arbiter.Intent:
-		return "Intent"
-	case arbiter.Report:
-		return "Report"
-	case arbiter.Attest:
-		return "Attest"
-	}
-	return "Move"
-}
+func kindOf(c arbiter.Command) string { return strings.TrimPrefix(fmt.Sprintf("%T", c), "arbiter.") }
 
 // A beat must not meet another node's beat, nor anything done to groups.
 func TestABeatNeedsItsOwnNodeOnly(t *testing.T) {
 	n := needsOf(arbiter.Record{}, arbiter.Beat{Boot: arbitertest.Boot("a")})
 	if want := []string{metaKey, "node/a"}; !slices.Equal(n.keys, want) || n.ranges() {
 		t.Errorf("a beat needs %+v, want %v", n, want)
+	}
+}
+
+// A beat is written a few times a second: it must be small, whatever a registration said.
+func TestABeatWritesNoFile(t *testing.T) {
+	s := &store{keys: map[string]*mvccpb.KeyValue{}}
+	s.write(difference{puts: map[string]string{metaKey: encode(meta{Schema: schema, ID: "id"})}})
+	a := arbitertest.Boot("a")
+	for _, c := range []arbiter.Command{arbiter.Register{Boot: a, Shared: strings.Repeat("ledger.ttl 3s\n", 50)}, arbiter.Beat{Boot: a}} {
+		v := s.view(t)
+		next, err := arbiter.Apply(v.record, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := v.difference(next, "op")
+		s.write(d)
+		if diff := arbitertest.Diff(next, s.view(t).record); diff != "" {
+			t.Errorf("%v (-record +keys):\n%s", c, diff)
+		}
+		if _, beat := c.(arbiter.Beat); beat && (len(d.puts) != 1 || len(d.puts[nodeKey("a")]) > 300) {
+			t.Errorf("a beat writes %v", d.puts)
+		}
 	}
 }
 

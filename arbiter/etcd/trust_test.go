@@ -237,8 +237,9 @@ func TestLeftoversAreCleanedButWhatMatters(t *testing.T) {
 	e := startEtcd(t, debianEtcd(t))
 	ls := newCluster(t, e, shortTTL, "a", "b", "c")
 	for _, n := range arbitertest.Nodes {
-		must(t, ls[n], arbiter.Register{Boot: arbitertest.Boot(n)})
+		must(t, ls[n], arbiter.Register{Boot: arbitertest.Boot(n), Shared: "ledger.ttl 3s\n"})
 	}
+	must(t, ls["a"], arbiter.Identify{Node: "a", Target: "c", Device: "ipmi", Identity: "uuid", Operator: "ops"})
 	take := func(group, node string) {
 		must(t, ls[node], arbiter.Take{Group: group, Boot: arbitertest.Boot(node), Protection: arbiter.ProtectFence})
 	}
@@ -261,8 +262,8 @@ func TestLeftoversAreCleanedButWhatMatters(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, kv := range keys.Kvs {
-		if strings.HasSuffix(string(kv.Key), "node/c") {
-			t.Error("node c is still in etcd")
+		if strings.HasSuffix(string(kv.Key), "/c") {
+			t.Errorf("%s is still in etcd", kv.Key)
 		}
 	}
 	// The others notice, a removed node may come back, and a token is never given out twice.

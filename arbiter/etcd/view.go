@@ -17,7 +17,8 @@ type view struct {
 	rev    int64
 	meta   meta // zero when there is none
 	keys   map[string]stamp
-	fences []uint64 // the numbers of record.Fences, ascending
+	fences []uint64          // the numbers of record.Fences, ascending
+	shared map[string]string // what becomes of record.Nodes' Shared
 	record arbiter.Record
 }
 
@@ -75,6 +76,7 @@ func empty(cluster uint64, rev int64) *view { return &view{etcd: cluster, rev: r
 func (v *view) merge(changes []change, rev int64) (*view, error) {
 	next := *v
 	next.rev, next.keys, next.fences = rev, maps.Clone(v.keys), slices.Clone(v.fences)
+	next.shared = maps.Clone(v.shared)
 	if next.keys == nil {
 		next.keys = map[string]stamp{}
 	}
@@ -117,7 +119,16 @@ func (v *view) put(key string, kv *mvccpb.KeyValue) error {
 		if r.Nodes == nil {
 			r.Nodes = map[string]arbiter.Node{}
 		}
-		r.Nodes[key[len(nodePrefix):]], s.op = n.Node, n.Op
+		name := key[len(nodePrefix):]
+		n.Shared = v.shared[name]
+		r.Nodes[name], s.op = n.Node, n.Op
+	case strings.HasPrefix(key, sharedPrefix):
+		var f sharedValue
+		if err := decode(kv.Value, &f); err != nil {
+			return err
+		}
+		v.share(key[len(sharedPrefix):], f.Shared)
+		s.op = f.Op
 	case strings.HasPrefix(key, groupPrefix):
 		var g groupValue
 		if err := decode(kv.Value, &g); err != nil {
@@ -152,6 +163,18 @@ func (v *view) put(key string, kv *mvccpb.KeyValue) error {
 	return nil
 }
 
+// share notes what a node said of its file, also when the node's own key comes later.
+func (v *view) share(node, text string) {
+	if v.shared == nil {
+		v.shared = map[string]string{}
+	}
+	v.shared[node] = text
+	if n, known := v.record.Nodes[node]; known {
+		n.Shared = text
+		v.record.Nodes[node] = n
+	}
+}
+
 func (v *view) putFence(key string, f arbiter.Fence) error {
 	n, err := fenceNumber(key)
 	if err != nil {
@@ -177,6 +200,8 @@ func (v *view) remove(key string) error {
 		v.meta = meta{}
 	case strings.HasPrefix(key, nodePrefix):
 		delete(v.record.Nodes, key[len(nodePrefix):])
+	case strings.HasPrefix(key, sharedPrefix):
+		v.share(key[len(sharedPrefix):], "")
 	case strings.HasPrefix(key, groupPrefix):
 		delete(v.record.Groups, key[len(groupPrefix):])
 	case strings.HasPrefix(key, devicePrefix):
