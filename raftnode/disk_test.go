@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -18,6 +19,7 @@ type sickDisk struct {
 	mu   sync.Mutex
 	hang chan struct{} // writes wait for it
 	err  error
+	slow time.Duration // every write takes this long
 }
 
 func (d *sickDisk) state() (chan struct{}, error) {
@@ -28,6 +30,12 @@ func (d *sickDisk) state() (chan struct{}, error) {
 
 func (d *sickDisk) write() error {
 	hang, err := d.state()
+	d.mu.Lock()
+	slow := d.slow
+	d.mu.Unlock()
+	if slow > 0 {
+		time.Sleep(slow)
+	}
 	if hang != nil {
 		<-hang
 	}
@@ -77,10 +85,11 @@ func TestALeaderWhoseDiskHangsLeavesTheQuorum(t *testing.T) {
 
 		began := time.Now()
 		c.propose(arbiter.Beat{Boot: boot(other)})
-		// One second of patience with the disk, then an election among the two others.
-		if took := time.Since(began); took > stallLimit+6*c.timing().Heartbeat {
+		// One heartbeat of patience with the disk, then an election among the two others.
+		if took := time.Since(began); took > 7*c.timing().Heartbeat {
 			t.Errorf("the next beat took %v", took)
 		}
+		time.Sleep(stallLimit)
 		select {
 		case err := <-c.nodes[leader].Failed():
 			if !strings.Contains(err.Error(), "took longer than 1s: the disk hangs") {
@@ -95,6 +104,49 @@ func TestALeaderWhoseDiskHangsLeavesTheQuorum(t *testing.T) {
 		if _, err := c.try(arbiter.Register{Boot: boot(leader)}, 5*time.Second); !errors.Is(err, ErrNotProposed) {
 			t.Errorf("the failed node proposed: %v", err)
 		}
+	})
+}
+
+func (d *sickDisk) slowDown(by time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.slow = by
+}
+
+// A leader writes before anybody else does, so a slow disk there delays every beat of the cluster.
+// It never trips the watchdog, so leadership must leave it, and not come back while it is slow.
+func TestLeadershipLeavesASlowDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, "a", "b", "arb")
+		defer c.stopAll()
+		disks := frail(c)
+		c.startAll()
+		c.until("the arbiter leading", 10*time.Second, func() bool { return c.leader() == "arb" })
+		c.propose(arbiter.Register{Boot: boot("a")})
+		disks["arb"].slowDown(stallLimit * 8 / 10)
+
+		until := time.Now().Add(30 * time.Second)
+		worst, late := time.Duration(0), 0
+		for began := time.Now(); time.Now().Before(until); time.Sleep(c.ttl / 4) {
+			sent := time.Now()
+			c.propose(arbiter.Beat{Boot: boot("a")})
+			worst = max(worst, time.Since(sent))
+			if time.Since(sent) > c.ttl/4 && time.Since(began) > 5*time.Second {
+				late++
+			}
+		}
+		// The first waits for one heartbeat and an election; when leadership has moved, all are quick.
+		if worst > 7*c.timing().Heartbeat || late > 0 {
+			t.Errorf("the slowest beat took %v, and %d were late after leadership should have moved", worst, late)
+		}
+		if s := c.nodes["arb"].Status(); s.State != Follower || s.Problem != "" {
+			t.Errorf("the arbiter with the slow disk: %+v", s)
+		}
+		disks["arb"].slowDown(0)
+		c.until("leadership back at the arbiter", 10*time.Minute, func() bool {
+			c.propose(arbiter.Beat{Boot: boot("a")})
+			return c.leader() == "arb"
+		})
 	})
 }
 

@@ -212,7 +212,7 @@ func (n *Node) quorumWith(ctx context.Context, r *raft.Raft, voters []string) er
 	for _, v := range voters {
 		if v == n.opt.Self {
 			up++
-		} else if err := n.fit(ctx, r, v); err == nil {
+		} else if _, err := n.fit(ctx, r, v); err == nil {
 			up++
 		} else {
 			down = append(down, fmt.Sprintf("%s: %v", v, err))

@@ -91,7 +91,7 @@ func Start(ctx context.Context, opt Options) (*Node, error) {
 		encoded: &encoder{}, opt: opt, timing: timing, log: opt.Log, store: s, feed: newFeed(), said: newSeldom(repeatEvery),
 		links: map[string]*link{}, failed: make(chan error, 1), life: life, stop: stop,
 	}
-	n.guard = &watchdog{storage: s.bolt, limit: timing.Stall, trip: n.fail}
+	n.guard = &watchdog{storage: s.bolt, limit: timing.Stall, slow: timing.Slow, trip: n.fail}
 	if opt.disk != nil {
 		n.guard.storage = opt.disk(s.bolt)
 	}
@@ -164,7 +164,7 @@ func (n *Node) startRaft(ids []string) error {
 		Stream: s, MaxPool: maxPool, Timeout: max(2*n.timing.Heartbeat, 500*time.Millisecond), Logger: conf.Logger,
 		MaxRPCsInFlight: 1, // a pipeline can wedge on a follower whose disk stalled (hashicorp/raft issue 612)
 	})
-	trans := &patient{NetworkTransport: wire, every: n.timing.Heartbeat / 2, wanted: n.leads, done: n.life.Done()}
+	trans := &patient{NetworkTransport: wire, every: n.timing.Heartbeat / 2, wanted: n.leads, done: n.life.Done(), stalled: n.guard.stalled}
 	if ids != nil {
 		if err := n.store.bootstrap(ids, conf, trans); err != nil {
 			return errors.Join(err, wire.Close())

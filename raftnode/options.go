@@ -47,6 +47,7 @@ type Timing struct {
 	Lease     time.Duration // after which a leader without a quorum steps down
 	Commit    time.Duration // a follower's log learns of a commit this late, were nothing pushed
 	Attempt   time.Duration // one try of a proposal at one leader
+	Slow      time.Duration // a leader whose write takes this long hands over
 	Stall     time.Duration // a write to the log may take this long
 }
 
@@ -67,7 +68,7 @@ func TimingFor(ttl time.Duration) (Timing, error) {
 		return Timing{}, fmt.Errorf("ttl %v is too short for the ledger: an election takes up to 4 heartbeats of %v or more, within ttl - ttl/4 - %v: 600ms is the least", ttl, minHeartbeat, timingMargin)
 	}
 	hb = min(hb, maxHeartbeat)
-	return Timing{Heartbeat: hb, Lease: hb / 2, Commit: hb / 10, Attempt: hb, Stall: stallLimit}, nil
+	return Timing{Heartbeat: hb, Lease: hb / 2, Commit: hb / 10, Attempt: hb, Slow: hb / 2, Stall: stallLimit}, nil
 }
 
 // check reports every mistake at once.

@@ -216,6 +216,7 @@ type introduction struct {
 	Term    uint64   `json:"term,omitempty"`
 	Last    uint64   `json:"last,omitempty"` // its log's last entry
 	Leads   bool     `json:"leads,omitempty"`
+	Slow    bool     `json:"slow,omitempty"` // its disk is too slow to lead on
 	Leader  string   `json:"leader,omitempty"`
 }
 
@@ -242,6 +243,7 @@ func (i introduction) otherDisk(id string) string {
 func (n *Node) introduce() introduction {
 	ledger, _ := n.identity()
 	i := introduction{ID: string(n.store.id()), Nodes: nodeNames(n.opt.Peers), Ledger: ledger}
+	i.Slow = n.guard.wasSlow()
 	if n.ended() != nil {
 		return i
 	}

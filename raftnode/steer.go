@@ -14,7 +14,8 @@ import (
 
 // Where leadership is best: a holder's crash should cost a lease but no election on top. So a
 // leader hands over to a node of lower rank, if that one is healthy and has the log. It takes its
-// time, and more each time, so that leadership never circles.
+// time, and more each time, so that leadership never circles. A leader with a slow disk delays every
+// lease of the cluster, so it hands over at once, to whoever has a faster one.
 const (
 	rankArbiter = iota // never holds
 	rankIdle           // a member that holds nothing now
@@ -55,6 +56,10 @@ func (n *Node) steer(ctx context.Context) {
 		settled := leads && led // for a whole round
 		led = leads
 		now := time.Now()
+		if leads && n.guard.wasSlow() {
+			n.yield(ctx, r)
+			continue
+		}
 		if !settled || now.Before(notBefore) {
 			continue
 		}
@@ -72,6 +77,24 @@ func (n *Node) steer(ctx context.Context) {
 	}
 }
 
+// yield hands leadership over because of this node's disk. With nobody better it leads on: a slow
+// ledger is better than an election that brings nothing.
+func (n *Node) yield(ctx context.Context, r *raft.Raft) {
+	names := n.opt.others()
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(n.rank(a), n.rank(b)) })
+	for _, name := range names {
+		if slow, err := n.fit(ctx, r, name); slow || err != nil {
+			continue
+		}
+		err := n.TransferLeadership(ctx, name)
+		n.log.Warn("leadership handed over", "to", name, "reason", fmt.Sprintf("this node's disk took longer than %v for a write, which delays every lease", n.timing.Slow), "err", err)
+		return
+	}
+	if n.said.ok("slow disk") {
+		n.log.Warn("this node's disk delays every lease, and no other node can lead", "slower_than", n.timing.Slow)
+	}
+}
+
 // better is a healthy voter on which leadership sits better than on this node, or "".
 func (n *Node) better(ctx context.Context, r *raft.Raft) string {
 	mine := n.rank(n.opt.Self)
@@ -81,37 +104,38 @@ func (n *Node) better(ctx context.Context, r *raft.Raft) string {
 	names := slices.DeleteFunc(n.opt.others(), func(p string) bool { return n.rank(p) >= mine })
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(n.rank(a), n.rank(b)) })
 	for _, name := range names {
-		if n.fit(ctx, r, name) == nil {
+		if slow, err := n.fit(ctx, r, name); !slow && err == nil {
 			return name
 		}
 	}
 	return ""
 }
 
-// fit says why a node can't lead next: it must answer, follow this node, vote, and have the log.
-func (n *Node) fit(ctx context.Context, r *raft.Raft, name string) error {
+// fit says why a node can't lead next: it must answer, follow this node, vote, and have the log. With
+// a slow disk it can, but shouldn't.
+func (n *Node) fit(ctx context.Context, r *raft.Raft, name string) (slow bool, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, n.timing.Heartbeat/2)
 	defer cancel()
 	l, ok := n.links[name]
 	if !ok {
-		return fmt.Errorf("%q is no other node of this cluster", name)
+		return false, fmt.Errorf("%q is no other node of this cluster", name)
 	}
 	var i introduction
 	if err := l.call(ctx, askHello, nil, &i); err != nil {
-		return err
+		return false, err
 	}
 	voter := slices.ContainsFunc(r.GetConfiguration().Configuration().Servers, func(s raft.Server) bool {
 		return string(s.ID) == i.ID && s.Suffrage == raft.Voter
 	})
 	switch {
 	case !voter:
-		return fmt.Errorf("%s doesn't vote", i.ID)
+		return false, fmt.Errorf("%s doesn't vote", i.ID)
 	case i.Leader != n.opt.Self:
-		return fmt.Errorf("%s doesn't follow this node", name)
+		return false, fmt.Errorf("%s doesn't follow this node", name)
 	case i.Last+steerLag < r.LastIndex():
-		return fmt.Errorf("%s has the log up to %d of %d", name, i.Last, r.LastIndex())
+		return false, fmt.Errorf("%s has the log up to %d of %d", name, i.Last, r.LastIndex())
 	}
-	return nil
+	return i.Slow, nil
 }
 
 // TransferLeadership hands leadership to another node, when this one leads and that one is fit.
@@ -120,7 +144,7 @@ func (n *Node) TransferLeadership(ctx context.Context, to string) error {
 	if r == nil || r.State() != raft.Leader {
 		return fmt.Errorf("transfer leadership to %s: %w", to, ErrNotLeader)
 	}
-	if err := n.fit(ctx, r, to); err != nil {
+	if _, err := n.fit(ctx, r, to); err != nil {
 		return fmt.Errorf("transfer leadership to %s: %w", to, err)
 	}
 	for _, s := range r.GetConfiguration().Configuration().Servers {

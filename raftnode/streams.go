@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -74,12 +75,20 @@ type patient struct {
 	// configuration: otherwise there's no point in trying on.
 	wanted func(term uint64, peer raft.ServerID) bool
 	done   <-chan struct{}
+	// stalled says that this node's disk keeps it from leading. Its heartbeats need no disk, so they
+	// are kept back: the others elect somebody else before the leases end.
+	stalled func() bool
 }
+
+var errStalled = errors.New("this node's disk hangs")
 
 // AppendEntries implements raft.Transport.
 func (p *patient) AppendEntries(id raft.ServerID, to raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	for {
-		err := p.NetworkTransport.AppendEntries(id, to, req, resp)
+		err := errStalled
+		if !p.stalled() {
+			err = p.NetworkTransport.AppendEntries(id, to, req, resp)
+		}
 		heartbeat := len(req.Entries) == 0 && req.PrevLogEntry == 0 && req.LeaderCommitIndex == 0
 		if err == nil || heartbeat || !p.wanted(req.Term, id) {
 			return err

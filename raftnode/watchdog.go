@@ -17,15 +17,57 @@ type storage interface {
 
 // watchdog sits before the store and ends this node's part in the quorum at the first write that
 // fails or takes longer than limit. A leader whose disk hangs would otherwise lead for ever: its
-// heartbeats need no disk (hashicorp/raft issue 503). And after a failed fsync later ones may
+// heartbeats need no disk (hashicorp/raft issue 503). For a stall that is shorter, its heartbeats are
+// kept back (patient), so that the others elect somebody whose disk answers. And after a failed fsync later ones may
 // claim success for data that is gone, so the first failure is final.
 type watchdog struct {
 	storage
 	limit time.Duration
+	slow  time.Duration // a write that takes longer than this is slow
 	trip  func(error)
 
 	mu     sync.Mutex
 	failed error
+	slowAt time.Time // when the last slow write ended
+	busy   int       // writes under way
+	since  time.Time // when the first of them began
+}
+
+// stalled says that a write has been under way for so long that the node must not be taken for a
+// leader any longer: it is given up as such well before the watchdog ends its part.
+func (w *watchdog) stalled() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.busy > 0 && time.Since(w.since) >= 2*w.slow
+}
+
+// slowMemory is for how long a disk counts as slow after a write that was.
+const slowMemory = 30 * time.Second
+
+// wasSlow says that the disk is too slow to lead on: a leader's own write comes before everybody
+// else's, so its disk delays every beat of the cluster.
+func (w *watchdog) wasSlow() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.slowAt.IsZero() && time.Since(w.slowAt) < slowMemory
+}
+
+// underway counts a write in, and returns what to do at its end.
+func (w *watchdog) underway() func() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	began := time.Now()
+	if w.busy++; w.busy == 1 {
+		w.since = began
+	}
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.busy--
+		if now := time.Now(); now.Sub(began) >= w.slow {
+			w.slowAt = now
+		}
+	}
 }
 
 // write runs one write of the store under the watchdog. A write that hangs keeps its goroutine
@@ -37,6 +79,7 @@ func (w *watchdog) write(what string, do func() error) error {
 	if failed != nil {
 		return failed
 	}
+	defer w.underway()()
 	done := make(chan error, 1)
 	go func() { done <- do() }()
 	limit := time.NewTimer(w.limit)

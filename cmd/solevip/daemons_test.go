@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -48,9 +49,62 @@ func condition(cond string) (bool, error) {
 }
 
 // daemons are the running daemons of a script, by node name.
-type daemons map[string]*exec.Cmd
+type daemons struct {
+	cmd   map[string]*exec.Cmd
+	small map[string]bool // runs on a disk of 2 MiB
+}
 
 type daemonsKey struct{}
+
+func newDaemons() *daemons { return &daemons{cmd: map[string]*exec.Cmd{}, small: map[string]bool{}} }
+
+func running(ts *testscript.TestScript) *daemons { return ts.Value(daemonsKey{}).(*daemons) }
+
+// small and roomy say on what disk nodes run that begin from now on: small NODE..., roomy NODE...
+func small(ts *testscript.TestScript, _ bool, args []string) {
+	for _, node := range args {
+		running(ts).small[node] = true
+	}
+}
+
+func roomy(ts *testscript.TestScript, _ bool, args []string) {
+	for _, node := range args {
+		delete(running(ts).small, node)
+	}
+}
+
+// fill writes to a small node's disk until nothing goes on it any more: fill NODE
+func fill(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 || !running(ts).small[args[0]] {
+		ts.Fatalf("usage: fill NODE, which is small")
+	}
+	// The daemon's view of the files, from outside of its mount namespace.
+	dir := fmt.Sprintf("/proc/%d/root%s", running(ts).cmd[args[0]].Process.Pid, ts.MkAbs("state/"+args[0]))
+	f, err := os.Create(dir + "/somebody-elses")
+	ts.Check(err)
+	defer f.Close()
+	for block := make([]byte, 4096); err == nil; {
+		_, err = f.Write(block)
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		ts.Fatalf("fill: %v", err)
+	}
+}
+
+// ends waits until a daemon ends by itself: ends NODE
+func ends(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: ends NODE")
+	}
+	c := running(ts).cmd[args[0]]
+	delete(running(ts).cmd, args[0])
+	late := time.AfterFunc(30*time.Second, func() { _ = c.Process.Kill() })
+	err := c.Wait()
+	if !late.Stop() {
+		ts.Fatalf("%s did not end by itself within 30 s", args[0])
+	}
+	ts.Logf("%s ended: %v", args[0], err)
+}
 
 // begin starts the daemons of some nodes in the script's namespace: begin FILE NODE...
 // Each has its own directories, in $RUN/NODE and $WORK/state/NODE, and its log in $WORK/NODE.log.
@@ -58,18 +112,23 @@ func begin(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: begin FILE NODE...")
 	}
-	running := ts.Value(daemonsKey{}).(daemons)
+	running := running(ts)
 	for _, node := range args[1:] {
 		log, err := os.OpenFile(ts.MkAbs(node+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		ts.Check(err)
 		state, run := ts.MkAbs("state/"+node), ts.Getenv("RUN")+"/"+node
 		ts.Check(os.MkdirAll(state, 0o700))
 		ts.Check(os.MkdirAll(run, 0o700))
-		c := exec.Command("ip", "netns", "exec", ts.Getenv("NETNS"), "solevip", "run", "-c", ts.MkAbs(args[0]), "--node", node, "--state-dir", state, "--run-dir", run)
+		command := []string{"netns", "exec", ts.Getenv("NETNS")}
+		if running.small[node] { // a disk of its own, in a mount namespace that ends with the daemon
+			command = append(command, "unshare", "-m", "sh", "-c", `mount -t tmpfs -o size=2m tmpfs "$0" && exec "$@"`, state)
+		}
+		command = append(command, "solevip", "run", "-c", ts.MkAbs(args[0]), "--node", node, "--state-dir", state, "--run-dir", run)
+		c := exec.Command("ip", command...)
 		c.Stdout, c.Stderr, c.Env = log, log, append(os.Environ(), "PATH="+ts.Getenv("PATH"))
 		ts.Check(c.Start())
 		ts.Check(log.Close())
-		running[node] = c
+		running.cmd[node] = c
 		ts.Defer(func() { finish(c, syscall.SIGKILL) })
 	}
 }
@@ -79,10 +138,9 @@ func halt(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: halt NODE...")
 	}
-	running := ts.Value(daemonsKey{}).(daemons)
 	for _, node := range args {
-		finish(running[node], syscall.SIGTERM)
-		delete(running, node)
+		finish(running(ts).cmd[node], syscall.SIGTERM)
+		delete(running(ts).cmd, node)
 	}
 }
 

@@ -34,14 +34,14 @@ func TestCommand(t *testing.T) {
 			}
 			e.Defer(func() { os.RemoveAll(dir) })
 			e.Setenv("RUN", dir)
-			e.Values[daemonsKey{}] = daemons{}
+			e.Values[daemonsKey{}] = newDaemons()
 			e.Setenv("USER", "ann")
 			e.Setenv("SUDO_USER", "")
 			e.Setenv("SOLEVIP_NODE", "")
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"code": wantCode, "waitsocket": waitSocket,
-			"isolated": isolated, "begin": begin, "halt": halt, "eventually": eventually},
+			"isolated": isolated, "begin": begin, "halt": halt, "small": small, "roomy": roomy, "fill": fill, "ends": ends, "eventually": eventually},
 	})
 }
 
