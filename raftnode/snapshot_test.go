@@ -23,12 +23,13 @@ func TestTheLogStaysBoundedAndSurvivesARestart(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		time.Sleep(2 * snapshotEvery) // the new interval counts when the former has ended
 		var last arbiter.Record
 		for _, name := range []string{"a", "b", "c"} {
 			last = c.propose(arbiter.Register{Boot: boot(name)})
 		}
 		const most = threshold + trailing + 40 // the beats of two snapshot intervals come on top
-		for i := range 600 {
+		for i := range 400 {
 			last = c.propose(arbiter.Beat{Boot: boot("a")})
 			time.Sleep(100 * time.Millisecond)
 			for name, n := range c.nodes {
