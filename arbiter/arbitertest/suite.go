@@ -126,7 +126,7 @@ func takeOver(t *testing.T, ledgers map[string]Ledger) {
 
 // randomCommands is a long life with every command, right and wrong.
 func randomCommands(t *testing.T, ledgers map[string]Ledger) {
-	const seed, steps = 7, 400
+	const seed, steps = 7, 600
 	w, cs := newTwin(t, ledgers), NewCommands(seed)
 	did := map[string]int{}
 	for range steps {
