@@ -54,8 +54,17 @@ type Group struct {
 	Previous   string   `json:"previous,omitempty"` // node that held it before
 	Next       string   `json:"next,omitempty"`     // node that a planned move is for
 	Up         bool     `json:"up"`                 // the addresses are up on this node
+	Checks     []Check  `json:"checks,omitempty"`   // of this node's fitness, in the order of the file
 	// Unprotected says why this node could not take the group over from which peers.
 	Unprotected []string `json:"unprotected,omitempty"`
+}
+
+// Check is a health check of a group on this node.
+type Check struct {
+	Name   string `json:"name"`
+	State  string `json:"state"`            // good, bad, unknown
+	Weight int    `json:"weight"`           // 0: bad is a fault
+	Reason string `json:"reason,omitempty"` // the last bad answer
 }
 
 // Held reports whether some node holds the group with nobody suspected.

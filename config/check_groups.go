@@ -33,6 +33,7 @@ func (d *document) checkGroups(c *Config) {
 			lan.add(d, g, &g.Instances[j], fmt.Sprintf("%s.instances[%d]", p, j))
 		}
 		d.checkHooks(c, g, p+".hooks")
+		d.checkChecks(g, p+".checks")
 		if g.Protection == ProtectFence && !d.anyWrong(p+".protection") {
 			d.checkFenced(c, g, p)
 		}

@@ -92,6 +92,7 @@ func (r reader) group(g *Group) {
 	r.program(p+".hooks.promote.path", g.Hooks.Promote.Path)
 	r.program(p+".hooks.demote.path", g.Hooks.Demote.Path)
 	r.program(p+".hooks.post.path", g.Hooks.Post.Path)
+	r.checks(g, p+".checks")
 	for i := range g.Instances {
 		if a := g.Instances[i].Auth; a != nil {
 			a.Password = r.password(fmt.Sprintf("%s.instances[%d].auth", p, i), a.PasswordFile, a.PasswordEnv, 8)
@@ -112,9 +113,8 @@ func (r reader) password(path, file, env string, longest int) Secret {
 		text = strings.TrimRight(string(b), "\r\n")
 	case env != "":
 		path += ".password_env"
-		v, ok := os.LookupEnv(env)
+		v, ok := r.variable(path, env)
 		if !ok {
-			r.report(path, "the variable is not set", "set it in the daemon's environment")
 			return Secret{}
 		}
 		text = v
@@ -122,6 +122,15 @@ func (r reader) password(path, file, env string, longest int) Secret {
 		return Secret{} // told before
 	}
 	return r.secret(path, text, longest)
+}
+
+// variable reads a variable of the environment.
+func (r reader) variable(path, env string) (string, bool) {
+	v, ok := os.LookupEnv(env)
+	if !ok {
+		r.report(path, "the variable is not set", "set it in the daemon's environment")
+	}
+	return v, ok
 }
 
 // secret looks at a secret that was read.

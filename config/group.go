@@ -30,6 +30,8 @@ type Group struct {
 	Instances    []Instance    `mapstructure:"instances" required:"true" hint:"write instances: [{interface: eth0, vrid: 50, addresses: [10.0.0.100/24]}]"`
 	Hooks        Hooks         `mapstructure:"hooks"`
 	Announce     Announce      `mapstructure:"announce"`
+	// Checks say whether a node is fit to hold the group. Every member runs them.
+	Checks []Check `mapstructure:"checks" hint:"write checks: [{tcp: {address: \"127.0.0.1:3306\"}}]: a list, one kind in each"`
 }
 
 // MayHold reports whether a node is a member of the group.

@@ -32,7 +32,7 @@ func fieldsOf(t reflect.Type) []field {
 		if key == "-" {
 			continue
 		}
-		low, top, _ := strings.Cut(f.Tag.Get("range"), "-")
+		low, top := limitsOf(f.Tag.Get("range"))
 		fs = append(fs, field{
 			key: key, kind: f.Type, low: low, top: top,
 			def: f.Tag.Get("default"), computed: f.Tag.Get("computed"), hint: f.Tag.Get("hint"),
@@ -41,6 +41,16 @@ func fieldsOf(t reflect.Type) []field {
 		})
 	}
 	return fs
+}
+
+// limitsOf splits a range, of which the least may be negative.
+func limitsOf(tag string) (low, top string) {
+	sign := ""
+	if strings.HasPrefix(tag, "-") {
+		sign, tag = "-", tag[1:]
+	}
+	low, top, _ = strings.Cut(tag, "-")
+	return sign + low, top
 }
 
 // nameKey is the field of an entry that holds its name in the file: what stands before the colon.

@@ -20,6 +20,8 @@ var elsewhere = map[string]string{
 	"notify_backup":              "write hooks: {demote: ...}, which runs before the addresses go",
 	"notify_master":              "write hooks: {promote: ...}, which runs before the addresses come",
 	"state":                      "remove it: who holds the group is found out at run time",
+	"track_interface":            "write checks: [{interface: {name: eth0}}] in the group",
+	"track_script":               "write checks: [{script: {path: ...}}] in the group",
 	"unicast_peer":               "write unicast: true; the peers are the group's other members",
 	"v3_checksum_as_v2":          "write checksum: no-pseudo-header",
 	"vip":                        "write addresses",
@@ -32,12 +34,9 @@ var elsewhere = map[string]string{
 
 // later are keys of coming versions.
 var later = map[string]string{
-	"checks":          "health checks are not in this version",
-	"track_interface": "health checks are not in this version",
-	"track_script":    "health checks are not in this version",
-	"watchdog":        "watchdogs are not in this version",
-	"metrics":         "metrics are not in this version",
-	"api":             "a network API is not in this version",
+	"watchdog": "watchdogs are not in this version",
+	"metrics":  "metrics are not in this version",
+	"api":      "a network API is not in this version",
 }
 
 // unknown says what is wrong with a key that the schema doesn't have here, and what to do.

@@ -47,6 +47,7 @@ type cluster struct {
 	answers    map[string]bool // machines that answer at the cluster port
 	warnings   []string
 	members    daemon.Members
+	checks     func(node string) []daemon.Check
 }
 
 // machine is a node: what survives its daemon.
@@ -174,6 +175,9 @@ func (c *cluster) group(name string, m *machine, r *running) daemon.Group {
 	}
 	if c.post {
 		g.Post = hook.Hook{Path: "/post"}
+	}
+	if c.checks != nil {
+		g.Checks = c.checks(m.name)
 	}
 	for i, s := range []*segment{c.segment, c.second} {
 		if s == nil {

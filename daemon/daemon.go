@@ -134,6 +134,7 @@ func (d *Daemon) work(ctx context.Context) error {
 	}
 	d.task(d.checkPaths)
 	d.start(d.o.Clock())
+	d.watchHealth()
 	if d.o.Ready != nil {
 		d.o.Ready()
 	}

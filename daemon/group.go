@@ -8,6 +8,7 @@ import (
 
 	"github.com/solevip/solevip/arbiter"
 	"github.com/solevip/solevip/claim"
+	"github.com/solevip/solevip/health"
 	"github.com/solevip/solevip/vrrp"
 )
 
@@ -32,6 +33,10 @@ type group struct {
 	stopHook   context.CancelCauseFunc
 	stopFence  context.CancelCauseFunc
 	active     string // under vrrp: who was last heard to be active
+
+	checks []health.Standing // of o.Checks
+	fit    bool              // the checks have allowed it once
+	unfit  string            // why this node must not hold it, as of the last assessment
 }
 
 func (g *group) protected() bool { return g.o.Protection != arbiter.ProtectVRRP && g.o.Member }
@@ -43,6 +48,7 @@ type router struct {
 	link  Link
 	wake  time.Duration
 	wants bool // to be active: from Want to Unwant
+	deaf  bool // nothing is heard on its link any more
 }
 
 func (d *Daemon) addGroup(now time.Duration, o Group) {
@@ -52,6 +58,7 @@ func (d *Daemon) addGroup(now time.Duration, o Group) {
 	}
 	g.machine = d.newMachine(g)
 	if o.Member {
+		g.addChecks()
 		for _, in := range o.Instances {
 			r := &router{group: g, fsm: vrrp.NewMachine(in.Router), link: in.Link, wake: never}
 			g.routers = append(g.routers, r)

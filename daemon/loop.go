@@ -251,6 +251,9 @@ func (d *Daemon) start(now time.Duration) {
 			d.active(now, g)
 			d.wantAsBefore(now, g)
 		}
+		if len(g.checks) > 0 {
+			d.assess(now, g)
+		}
 		d.step(now, g, claim.Ticked{})
 	}
 }

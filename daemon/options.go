@@ -129,6 +129,7 @@ type Group struct {
 	Demote     hook.Hook
 	Post       hook.Hook
 	Announce   Announce
+	Checks     []Check // whether this node is fit to hold it
 }
 
 // Instance is one virtual router of a group.

@@ -98,6 +98,7 @@ func (d *Daemon) deaf(now time.Duration, link Link, err error) {
 				continue
 			}
 			d.alarm(fmt.Sprintf("group %s: adverts for virtual router %d are not heard any more (%v); restart solevip here", g.o.Name, r.fsm.Advert(0).VRID, err))
+			r.deaf = true
 			if g.o.Protection == arbiter.ProtectVRRP {
 				d.route(now, r, vrrp.Stopped{})
 			}

@@ -90,6 +90,7 @@ func (d *Daemon) machineStatus(now time.Duration, n Node) api.Machine {
 
 func (d *Daemon) groupStatus(now time.Duration, g *group) api.Group {
 	s := api.Group{Name: g.o.Name, Protection: string(g.o.Protection), Addresses: g.o.Addresses}
+	s.Checks = g.checkStatus()
 	ledger := d.record.Groups[g.o.Name]
 	v := g.machine.View()
 	switch {
@@ -107,6 +108,9 @@ func (d *Daemon) groupStatus(now time.Duration, g *group) api.Group {
 		if v.Role != claim.Holder && g.active != "" {
 			s.Holder = g.active
 		}
+	}
+	if g.unfit != "" && v.Role == claim.Backup {
+		s.Role, s.Reason = string(claim.Fault), g.unfit
 	}
 	if !ledger.Holder.IsZero() {
 		s.Holder = ledger.Holder.Node

@@ -70,6 +70,11 @@ func trusted(conf config.Config, node string) error {
 	for _, g := range conf.Groups {
 		if g.MayHold(node) {
 			paths = append(paths, g.Hooks.Promote.Path, g.Hooks.Demote.Path, g.Hooks.Post.Path)
+			for _, c := range g.Checks {
+				if c.Script != nil {
+					paths = append(paths, c.Script.Path)
+				}
+			}
 		}
 	}
 	if self, _ := conf.Node(node); self.Role != config.Arbiter {

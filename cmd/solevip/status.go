@@ -84,6 +84,9 @@ func printStatus(w io.Writer, s api.Status) error {
 	if err := table(w, rows...); err != nil {
 		return err
 	}
+	if err := printChecks(w, s.Groups); err != nil {
+		return err
+	}
 	fmt.Fprintln(w)
 	rows = [][]string{{"NODE", "ROLE", "LAST BEAT", "FENCE PATH", "STATE"}}
 	for _, n := range s.Nodes {
@@ -106,6 +109,25 @@ func printStatus(w io.Writer, s api.Status) error {
 		fmt.Fprintf(w, "\nwarning: %s\n", text)
 	}
 	return nil
+}
+
+// printChecks writes the health checks of this node, if there are any.
+func printChecks(w io.Writer, groups []api.Group) error {
+	rows := [][]string{{"CHECK", "GROUP", "STATE", "WEIGHT", "REASON"}}
+	for _, g := range groups {
+		for _, c := range g.Checks {
+			weight := fmt.Sprintf("%+d", c.Weight)
+			if c.Weight == 0 {
+				weight = "fault"
+			}
+			rows = append(rows, []string{c.Name, g.Name, c.State, weight, dash(c.Reason)})
+		}
+	}
+	if len(rows) == 1 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	return table(w, rows...)
 }
 
 // ledgerWords says how the agreement stands.

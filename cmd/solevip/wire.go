@@ -233,6 +233,12 @@ func (w *wiring) group(g config.Group, arbiterNode bool) (daemon.Group, error) {
 	for _, m := range g.Members {
 		out.Priority[m] = g.Priority[m]
 	}
+	if out.Member {
+		var err error
+		if out.Checks, err = w.checks(g); err != nil {
+			return out, err
+		}
+	}
 	for _, in := range g.Instances {
 		for _, p := range in.Addresses {
 			out.Addresses = append(out.Addresses, p.String())
@@ -380,7 +386,7 @@ func authority(file string) ([]byte, error) {
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("authority of a fence device: %w", err)
+		return nil, fmt.Errorf("authority: %w", err)
 	}
 	return pem, nil
 }

@@ -127,6 +127,7 @@ var modules = []foreign{
 	{"github.com/go-viper/mapstructure", []string{"config"}, "how the file is read stops at config"},
 	{"go.yaml.in/yaml", []string{"config", "tests"}, "how the file is read stops at config"},
 	{"github.com/spf13/cobra", []string{"cmd/solevip", "cmd/solevip-lab"}, "verbs and flags are the commands'"},
+	{"github.com/go-sql-driver/mysql", []string{"health", "tests"}, "a database's protocol stops at its probe"},
 	{"github.com/jedib0t/go-pretty", []string{"cmd/solevip", "cmd/solevip-lab"}, "tables for people are the commands'"},
 	{"golang.org/x/term", []string{"cmd/solevip", "cmd/solevip-lab"}, "the terminal is the commands'"},
 	{"github.com/coreos/go-systemd", []string{"cmd/solevip"}, "the service manager is the command's"},
