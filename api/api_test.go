@@ -24,6 +24,8 @@ type node struct {
 	moved    api.SwitchoverRequest
 	tested   api.FenceTestRequest
 	attested api.ConfirmRequest
+	ordered  api.FenceOffRequest
+	unfenced api.UnfenceRequest
 	restored api.LedgerConfirmRequest
 	changed  api.ClusterRequest
 }
@@ -55,6 +57,16 @@ func (n *node) Switchover(_ context.Context, r api.SwitchoverRequest) (api.Switc
 func (n *node) FenceTest(_ context.Context, r api.FenceTestRequest) ([]api.DeviceCheck, error) {
 	n.tested = r
 	return []api.DeviceCheck{{Target: r.Node, Level: 1, Device: "ipmi 10.1.0.5", Power: "on", TookMS: 40}}, n.err
+}
+
+func (n *node) FenceOff(_ context.Context, r api.FenceOffRequest) (api.FenceOffAnswer, error) {
+	n.ordered = r
+	return api.FenceOffAnswer{Node: r.Node, Outcome: "off", Method: "ipmi", Detail: "read twice", TookMS: 900}, n.err
+}
+
+func (n *node) FenceUnfence(_ context.Context, r api.UnfenceRequest) error {
+	n.unfenced = r
+	return n.err
 }
 
 func (n *node) FenceConfirm(_ context.Context, r api.ConfirmRequest) error {
@@ -119,6 +131,14 @@ func TestRequestsArriveWhole(t *testing.T) {
 	test := api.FenceTestRequest{Node: "a/b ü", Operator: "ann", Replaced: true}
 	if checks, err := c.FenceTest(t.Context(), test); err != nil || len(checks) != 1 || n.tested != test {
 		t.Errorf("%v, %v; asked for %v", checks, err, n.tested)
+	}
+	order := api.FenceOffRequest{Node: "db1", Operator: "ann", Reason: "smoke", Force: true}
+	if a, err := c.FenceOff(t.Context(), order); err != nil || a.Outcome != "off" || n.ordered != order {
+		t.Errorf("%v, %v; asked for %v", a, err, n.ordered)
+	}
+	back := api.UnfenceRequest{Node: "db1", Operator: "ann"}
+	if err := c.FenceUnfence(t.Context(), back); err != nil || n.unfenced != back {
+		t.Errorf("%v; asked for %v", err, n.unfenced)
 	}
 	word := api.ConfirmRequest{Node: "db2", Operator: "ann", Reason: "saw it burn"}
 	if err := c.FenceConfirm(t.Context(), word); err != nil || n.attested != word {

@@ -56,6 +56,17 @@ func (c *Client) FenceTest(ctx context.Context, r FenceTestRequest) ([]DeviceChe
 	return call[[]DeviceCheck](ctx, c, http.MethodPost, "/v1/fence/test", r)
 }
 
+// FenceOff orders that a node's power be cut.
+func (c *Client) FenceOff(ctx context.Context, r FenceOffRequest) (FenceOffAnswer, error) {
+	return call[FenceOffAnswer](ctx, c, http.MethodPost, "/v1/fence/off", r)
+}
+
+// FenceUnfence lets a node that came back after a fence hold groups again.
+func (c *Client) FenceUnfence(ctx context.Context, r UnfenceRequest) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, "/v1/fence/unfence", r)
+	return err
+}
+
 // FenceConfirm records an operator's word that a node is dead.
 func (c *Client) FenceConfirm(ctx context.Context, r ConfirmRequest) error {
 	_, err := call[struct{}](ctx, c, http.MethodPost, "/v1/fence/confirm", r)

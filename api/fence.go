@@ -20,3 +20,27 @@ type FenceTestRequest struct {
 	// recorded instead of what was.
 	Replaced bool `json:"replaced,omitempty"`
 }
+
+// FenceOffRequest orders that a node's power be cut.
+type FenceOffRequest struct {
+	Node     string `json:"node"`
+	Operator string `json:"operator"`
+	Reason   string `json:"reason"`
+	// Force says that a node which holds a group and is well is to be shot nevertheless.
+	Force bool `json:"force,omitempty"`
+}
+
+// FenceOffAnswer is what came of it.
+type FenceOffAnswer struct {
+	Node    string `json:"node"`
+	Outcome string `json:"outcome"` // off, not-off, unknown
+	Method  string `json:"method"`
+	Detail  string `json:"detail"`
+	TookMS  int64  `json:"took_ms"`
+}
+
+// UnfenceRequest lets a node hold groups again.
+type UnfenceRequest struct {
+	Node     string `json:"node"`
+	Operator string `json:"operator"`
+}

@@ -19,6 +19,10 @@ type Node interface {
 	Switchover(ctx context.Context, r SwitchoverRequest) (SwitchoverAnswer, error)
 	// FenceTest asks every fence device of a node for its power and identity; it never shoots.
 	FenceTest(ctx context.Context, r FenceTestRequest) ([]DeviceCheck, error)
+	// FenceOff cuts a node's power and proves it, once, with the order in the ledger first.
+	FenceOff(ctx context.Context, r FenceOffRequest) (FenceOffAnswer, error)
+	// FenceUnfence lets a node that came back after a fence hold groups again.
+	FenceUnfence(ctx context.Context, r UnfenceRequest) error
 	// FenceConfirm records an operator's word that a node is dead, unless something says otherwise.
 	FenceConfirm(ctx context.Context, r ConfirmRequest) error
 	LedgerNode
@@ -62,6 +66,22 @@ func Handler(n Node) http.Handler {
 		}
 		checks, err := n.FenceTest(r.Context(), req)
 		answer(w, checks, err)
+	})
+	mux.HandleFunc("POST /v1/fence/off", func(w http.ResponseWriter, r *http.Request) {
+		req, err := body[FenceOffRequest](w, r)
+		if err != nil {
+			answer(w, nil, err)
+			return
+		}
+		a, err := n.FenceOff(r.Context(), req)
+		answer(w, a, err)
+	})
+	mux.HandleFunc("POST /v1/fence/unfence", func(w http.ResponseWriter, r *http.Request) {
+		req, err := body[UnfenceRequest](w, r)
+		if err == nil {
+			err = n.FenceUnfence(r.Context(), req)
+		}
+		answer(w, struct{}{}, err)
 	})
 	mux.HandleFunc("POST /v1/fence/confirm", func(w http.ResponseWriter, r *http.Request) {
 		req, err := body[ConfirmRequest](w, r)

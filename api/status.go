@@ -29,7 +29,8 @@ type Machine struct {
 	Boot string `json:"boot"`
 	// BeatAgeMS is how long ago this node saw its beat change; -1 when it never beat.
 	BeatAgeMS int64 `json:"beat_age_ms"`
-	Fenced    bool  `json:"fenced"` // this boot was proved or attested dead
+	Fenced    bool  `json:"fenced"`           // this boot was proved or attested dead
+	Barred    bool  `json:"barred,omitempty"` // it came back after a fence and waits to be unfenced
 	// FencePathOK says whether the last check of a level of its fence devices succeeded; null when
 	// it has none or none was checked yet.
 	FencePathOK *bool `json:"fence_path_ok"`
@@ -85,6 +86,9 @@ type Fence struct {
 	Outcome  string `json:"outcome"` // off, not-off, unknown; "" while it is under way
 	Evidence string `json:"evidence"`
 	Detail   string `json:"detail,omitempty"`
+	State    string `json:"state,omitempty"`    // open, off, failed, lifted
+	Operator string `json:"operator,omitempty"` // who ordered it
+	Reason   string `json:"reason,omitempty"`
 	At       string `json:"at"` // RFC 3339, the fencer's wall clock
 }
 

@@ -47,7 +47,8 @@ func (c Register) apply(r Record) (Record, error) {
 	case was.Boot != c.Boot && was.Beat != c.Seen:
 		return r, refuse(Stale, "%v beat after it was seen at %d (now %d)", was.Boot, c.Seen, was.Beat)
 	}
-	r = r.withNode(name, Node{Boot: c.Boot, Beat: was.Beat + 1, Shared: c.Shared})
+	barred := c.Manual && (was.Fenced || was.Barred)
+	r = r.withNode(name, Node{Boot: c.Boot, Beat: was.Beat + 1, Barred: barred, Shared: c.Shared}).dropOrders(c.Boot)
 	r = r.bury(func(b Boot) bool { return b.Node == name && b.Kernel != c.Boot.Kernel }, NewBoot)
 	for group, g := range r.Groups {
 		if g.Holder.Node != name || g.Holder == c.Boot {
@@ -84,6 +85,8 @@ func (c Take) apply(r Record) (Record, error) {
 	switch {
 	case c.Group == "":
 		return r, refuse(Unacceptable, "take without a group")
+	case r.Nodes[c.Boot.Node].Barred:
+		return r, refuse(Unacceptable, "%v came back after a fence and was not unfenced yet", c.Boot)
 	case c.Protection != ProtectLease && c.Protection != ProtectFence:
 		return r, refuse(Unacceptable, "protection %q has no place in the ledger", c.Protection)
 	case g.Epoch != c.Seen.Epoch || g.Holder != c.Seen.Holder || g.Suspect != c.Seen.Suspect:
@@ -184,7 +187,7 @@ func (c Intent) apply(r Record) (Record, error) {
 	if g.Suspect != c.Suspect || g.Suspect.IsZero() {
 		return r, refuse(Stale, "the suspect of %s is %v, not %v", c.Group, g.Suspect, c.Suspect)
 	}
-	if f, open := r.OpenFence(c.Suspect.Node); open && r.underway(f, c) {
+	if f, open := r.OpenFence(c.Suspect.Node); open && r.underway(f, c.Boot, c.Group, c.Rival) {
 		return r, refuse(Busy, "%v is fencing %v for %s", f.By, f.Target, f.Group)
 	}
 	return r.withFence(Fence{Target: c.Suspect, By: c.Boot, Group: c.Group, Epoch: c.Epoch, State: FenceOpen, At: c.At}), nil
@@ -193,12 +196,12 @@ func (c Intent) apply(r Record) (Record, error) {
 // underway reports whether an open fence must be left to its fencer: it is another boot's that is
 // its node's current one and was not seen to stand still, or our own for another group that still
 // asks for it.
-func (r Record) underway(f Fence, c Intent) bool {
-	if f.By == c.Boot {
+func (r Record) underway(f Fence, by Boot, group string, rival Rival) bool {
+	if f.By == by {
 		g := r.Groups[f.Group]
-		return f.Group != c.Group && g.Holder == f.By && g.Epoch == f.Epoch && g.Suspect == f.Target
+		return f.Group != group && g.Holder == f.By && g.Epoch == f.Epoch && g.Suspect == f.Target
 	}
-	return r.Current(f.By) && (c.Rival.Boot != f.By || c.Rival.Beat != r.Nodes[f.By.Node].Beat)
+	return r.Current(f.By) && (rival.Boot != f.By || rival.Beat != r.Nodes[f.By.Node].Beat)
 }
 
 func (c Report) apply(r Record) (Record, error) {
@@ -245,6 +248,8 @@ func (c Move) apply(r Record) (Record, error) {
 		return r, refuse(Stale, "%s is at epoch %d, not %d", c.Group, g.Epoch, c.Epoch)
 	case c.To != "" && (to.Boot.IsZero() || to.Fenced):
 		return r, refuse(Unacceptable, "%s is not a running node of this cluster", c.To)
+	case c.To != "" && to.Barred:
+		return r, refuse(Unacceptable, "%s came back after a fence and was not unfenced yet", c.To)
 	case c.To != "" && g.Holder.Node == c.To:
 		return r, refuse(Unacceptable, "%s holds %s already", c.To, c.Group)
 	}

@@ -26,6 +26,8 @@ var kinds = map[string]func() any{
 	"attest":   func() any { return new(Attest) },
 	"move":     func() any { return new(Move) },
 	"identify": func() any { return new(Identify) },
+	"order":    func() any { return new(Order) },
+	"unfence":  func() any { return new(Unfence) },
 }
 
 func kindOf(c Command) string {
@@ -50,6 +52,10 @@ func kindOf(c Command) string {
 		return "move"
 	case Identify:
 		return "identify"
+	case Order:
+		return "order"
+	case Unfence:
+		return "unfence"
 	}
 	panic(fmt.Sprintf("arbiter: command %T has no kind", c))
 }
@@ -118,6 +124,10 @@ func deref(v any) Command {
 	case *Move:
 		return *c
 	case *Identify:
+		return *c
+	case *Order:
+		return *c
+	case *Unfence:
 		return *c
 	}
 	panic(fmt.Sprintf("arbiter: decoded %T is no command", v))

@@ -11,7 +11,7 @@ import (
 func samples() []Command {
 	a, b := Boot{Node: "a", Kernel: "k1", Incarnation: "i1"}, Boot{Node: "b", Kernel: "k2", Incarnation: "i2"}
 	return []Command{
-		Register{Boot: a, Seen: 7},
+		Register{Boot: a, Seen: 7, Shared: "x", Manual: true},
 		Beat{Boot: a},
 		Take{Group: "mysql", Boot: a, Protection: ProtectFence, Seen: Sight{Epoch: 3, Holder: b, Suspect: a, Beat: 9}},
 		Release{Group: "mysql", Boot: a, Epoch: 3, Dirty: true},
@@ -20,6 +20,8 @@ func samples() []Command {
 		Report{Boot: a, Target: b, Method: "ipmi", Outcome: "unknown", Detail: "no answer", At: 1},
 		Attest{Node: "a", Target: b, Seen: 4, Operator: "ann", Reason: "unplugged", At: 1},
 		Move{Node: "a", Group: "mysql", Epoch: 3, To: "b"},
+		Order{Boot: a, Target: b, Seen: 3, Force: true, Rival: Rival{Boot: b, Beat: 2}, Operator: "ann", Reason: "smoke", At: 1},
+		Unfence{Node: "a", Target: b, Operator: "ann", At: 1},
 		Identify{Node: "a", Target: "b", Device: "ipmi 10.1.0.6", Identity: "uuid", Was: "other", Operator: "ann", At: 1},
 	}
 }

@@ -23,6 +23,8 @@ type Register struct {
 	Seen uint64 `json:"seen"`
 	// Shared is what of the node's file must be the same on every node, for comparison by people.
 	Shared string `json:"shared,omitempty"`
+	// Manual says that the node, if it was fenced, is to take nothing until an operator says so.
+	Manual bool `json:"manual,omitempty"`
 }
 
 // maxShared bounds Register.Shared: the ledger goes to every node with every beat.

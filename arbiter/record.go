@@ -68,6 +68,9 @@ type Node struct {
 	Beat uint64 `json:"beat"`
 	// Fenced is set when Boot was proved or attested dead. A fenced boot may do nothing more.
 	Fenced bool `json:"fenced,omitempty"`
+	// Barred is set when the node came back after a fence and was registered to wait for an
+	// operator: until [Unfence] it takes no group.
+	Barred bool `json:"barred,omitempty"`
 	// Shared is what Boot's registration said of its file: for people, never acted on.
 	Shared string `json:"shared,omitempty"`
 }
@@ -96,11 +99,12 @@ type Group struct {
 // FenceState is how far a fence has come.
 type FenceState string
 
-// A fence is open from its intent until its result.
+// A fence is open from its intent until its result. Lifted is the entry of an [Unfence].
 const (
 	FenceOpen   FenceState = "open"
 	FenceOff    FenceState = "off"
 	FenceFailed FenceState = "failed"
+	FenceLifted FenceState = "lifted"
 )
 
 // Fence is one intent to cut a boot's power and what came of it, or an operator's word.
@@ -114,6 +118,9 @@ type Fence struct {
 	Outcome  string     `json:"outcome,omitempty"` // off, not-off, unknown
 	Evidence Evidence   `json:"evidence,omitempty"`
 	Detail   string     `json:"detail,omitempty"`
+	// Operator ordered it, for Reason; both are empty when the rule did.
+	Operator string `json:"operator,omitempty"`
+	Reason   string `json:"reason,omitempty"`
 	// At is the proposer's wall clock in Unix milliseconds: for people, never compared.
 	At int64 `json:"at,omitempty"`
 }

@@ -116,7 +116,7 @@ func (o *order) commands() map[string]func() Command {
 	return map[string]func() Command{
 		"register": func() Command {
 			b := o.boot("boot")
-			return Register{Boot: b, Seen: o.seen.Nodes[b.Node].Beat}
+			return Register{Boot: b, Seen: o.seen.Nodes[b.Node].Beat, Manual: p["rejoin"] == "manual"}
 		},
 		"beat": func() Command { return Beat{Boot: o.boot("boot")} },
 		"take": func() Command {
@@ -144,6 +144,12 @@ func (o *order) commands() map[string]func() Command {
 			b := o.boot("target")
 			return Attest{Node: p["node"], Target: b, Seen: o.seen.Nodes[b.Node].Beat, Operator: p["operator"], Reason: p["reason"]}
 		},
+		"order": func() Command {
+			b := o.boot("target")
+			_, force := p["force"]
+			return Order{Boot: o.boot("boot"), Target: b, Seen: o.seen.Nodes[b.Node].Beat, Force: force, Operator: p["operator"], Reason: p["reason"]}
+		},
+		"unfence": func() Command { return Unfence{Node: p["node"], Target: o.boot("target"), Operator: p["operator"]} },
 		"identify": func() Command {
 			return Identify{Node: p["node"], Target: p["target"], Device: p["device"], Identity: p["identity"], Was: p["was"], Operator: p["operator"]}
 		},
@@ -200,11 +206,14 @@ func lines(r Record) []string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Nodes)) {
 		n := r.Nodes[name]
-		fenced := ""
+		fenced, barred := "", ""
 		if n.Fenced {
 			fenced = "yes"
 		}
-		add("node "+name, "boot", n.Boot.String(), "beat", fmt.Sprint(n.Beat), "fenced", fenced)
+		if n.Barred {
+			barred = "yes"
+		}
+		add("node "+name, "boot", n.Boot.String(), "beat", fmt.Sprint(n.Beat), "fenced", fenced, "barred", barred)
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Groups)) {
 		g := r.Groups[name]
@@ -219,7 +228,7 @@ func lines(r Record) []string {
 	}
 	for _, f := range r.Fences {
 		add("fence "+f.Target.String(), "by", f.By.String(), "group", f.Group, "state", string(f.State), "method", f.Method,
-			"outcome", f.Outcome, "evidence", string(f.Evidence), "detail", f.Detail)
+			"outcome", f.Outcome, "evidence", string(f.Evidence), "detail", f.Detail, "operator", f.Operator, "reason", f.Reason)
 	}
 	return out
 }

@@ -112,10 +112,10 @@ func (m *Machine) takeable(now time.Duration) (at time.Duration, ahead int) {
 	return at + time.Duration(ahead)*Beat(m.cfg.TTL), ahead
 }
 
-// alive reports whether a node's beat changed within the time that a holder is given.
+// alive reports whether a node's beat changed within the time that a holder is given, and it may take groups.
 func (m *Machine) alive(name string, now time.Duration) bool {
 	p, ok := m.pulses[name]
-	return ok && !p.node.Fenced && now < p.at+Takeover(m.cfg.TTL, m.cfg.Margin)
+	return ok && !p.node.Fenced && !p.node.Barred && now < p.at+Takeover(m.cfg.TTL, m.cfg.Margin)
 }
 
 // expected is alive, or not yet watched for long enough to say.

@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -94,6 +95,8 @@ func (m *Machine) decide(now time.Duration) (Action, string) {
 		return nil, m.and("trying again")
 	case !m.rec.Current(m.cfg.Self):
 		return nil, "this boot may not act: it is not registered yet, or was declared dead"
+	case m.rec.Nodes[m.cfg.Self.Node].Barred:
+		return nil, "this node was fenced and came back; it holds nothing until: solevip fence unfence " + m.cfg.Self.Node
 	case m.group.Suspect.Node == m.cfg.Self.Node:
 		return nil, m.and("this machine is the suspect: its own release or a peer's take-over ends that")
 	case m.service != demoted:
@@ -121,7 +124,7 @@ func (m *Machine) getProof(now time.Duration) (Action, string) {
 	case now < m.fenceAt:
 		return nil, fmt.Sprintf("fencing %s failed (%s); trying again; if it is certainly off: solevip fence confirm %s", suspect.Node, m.lastFence, suspect.Node)
 	case open && m.elsewhere(other, now):
-		return nil, fmt.Sprintf("%s is fencing %s for %s", other.By.Node, suspect.Node, other.Group)
+		return nil, fmt.Sprintf("%s is fencing %s for %s", other.By.Node, suspect.Node, cmp.Or(other.Group, "operator "+other.Operator))
 	case !(open && m.intends(other, suspect)) && m.free2propose(now):
 		return m.propose(arbiter.Intent{
 			Group: m.cfg.Group, Boot: m.cfg.Self, Epoch: m.group.Epoch, Suspect: suspect,

@@ -10,6 +10,9 @@ import (
 // Session is the node's one registration and its one beat, which renews all its groups. The zero
 // value is useless; see [NewSession].
 type Session struct {
+	// Manual says that this node, if it was fenced, waits for an operator before it takes anything.
+	Manual bool
+
 	self        arbiter.Boot
 	shared      string // see arbiter.Register
 	ttl, margin time.Duration
@@ -101,7 +104,7 @@ func (s *Session) decide(now time.Duration) (Action, string) {
 		return nil, fmt.Sprintf("watching that no other machine beats as %s", s.self.Node)
 	}
 	s.proposing = true
-	return Propose{arbiter.Register{Boot: s.self, Seen: s.former().Beat, Shared: s.shared}}, "registering"
+	return Propose{arbiter.Register{Boot: s.self, Seen: s.former().Beat, Shared: s.shared, Manual: s.Manual}}, "registering"
 }
 
 // Registered reports whether the ledger knows this boot and lets it act.

@@ -23,6 +23,11 @@ func (d *document) checkCluster(c *Config) {
 	if len(cl.Nodes) > 0 && len(c.members()) == 0 {
 		d.wrong("cluster.nodes", "every node is an arbiter", "give at least one the role member, which may hold groups")
 	}
+	for i := range cl.Nodes {
+		if cl.Nodes[i].Rejoin == "" {
+			cl.Nodes[i].Rejoin = cl.Rejoin
+		}
+	}
 	between := protected && c.Ledger.Backend != backendEtcd // the nodes talk to each other
 	d.checkAddresses(c, between)
 	d.checkTransport(c, between)

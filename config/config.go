@@ -50,6 +50,7 @@ type Cluster struct {
 	TLS  TLS    `mapstructure:"tls" hint:"write tls: {ca: ..., cert: ..., key: ...}"`
 	// Insecure turns TLS off: the nodes believe whoever connects.
 	Insecure bool   `mapstructure:"insecure" default:"false"`
+	Rejoin   Rejoin `mapstructure:"rejoin" default:"auto" oneof:"auto manual"`
 	Nodes    []Node `mapstructure:"nodes" entry:"NODE" required:"true" hint:"list every node: nodes: {db1: {address: 10.0.0.5}}"`
 }
 
@@ -76,6 +77,15 @@ const (
 	Arbiter Role = "arbiter" // only votes
 )
 
+// Rejoin is what a fenced node may do when it is back.
+type Rejoin string
+
+// The ways back.
+const (
+	RejoinAuto   Rejoin = "auto"   // it is a backup at once
+	RejoinManual Rejoin = "manual" // it holds nothing until an operator unfences it
+)
+
 // Node is one machine of the cluster.
 type Node struct {
 	Name string `mapstructure:"name"`
@@ -83,6 +93,8 @@ type Node struct {
 	// (the zero Addr) when left out.
 	Address netip.Addr `mapstructure:"address" hint:"write the IP address at which the other nodes reach it"`
 	Role    Role       `mapstructure:"role" default:"member" oneof:"member arbiter"`
+	// Rejoin says what becomes of the node when it boots again after it was fenced.
+	Rejoin Rejoin `mapstructure:"rejoin" computed:"cluster.rejoin" oneof:"auto manual"`
 }
 
 // Ledger is how the nodes agree on who holds what.

@@ -46,6 +46,7 @@ type cluster struct {
 	post       bool
 	answers    map[string]bool // machines that answer at the cluster port
 	warnings   []string
+	manual     bool // rejoin: manual
 	members    daemon.Members
 	checks     func(node string) []daemon.Check
 }
@@ -123,7 +124,7 @@ func (c *cluster) start(names ...string) {
 
 func (c *cluster) options(m *machine, r *running) daemon.Options {
 	o := daemon.Options{
-		Node: m.name, Cluster: "orders", Version: "test", TTL: ttl, Margin: margin, RunDir: m.dir, Clock: c.clock, Warnings: c.warnings,
+		Node: m.name, Cluster: "orders", Version: "test", TTL: ttl, Margin: margin, RunDir: m.dir, Clock: c.clock, Warnings: c.warnings, RejoinManually: c.manual,
 		Boot:   arbiter.Boot{Node: m.name, Kernel: fmt.Sprintf("boot-%d", m.boot), Incarnation: "i-" + m.name},
 		Kernel: r.process, Fencing: map[string]*fence.Plan{},
 		Reachable: func(_ context.Context, node string) bool { return c.answers[node] },

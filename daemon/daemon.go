@@ -91,6 +91,7 @@ func New(o Options) (*Daemon, error) {
 	}
 	if o.Ledger != nil {
 		d.session = claim.NewSession(o.Boot, sharedText(o.Shared), o.TTL, o.Margin)
+		d.session.Manual = o.RejoinManually
 	}
 	now := o.Clock()
 	for _, g := range o.Groups {

@@ -217,6 +217,12 @@ func stamp(c arbiter.Command) arbiter.Command {
 	case arbiter.Identify:
 		c.At = at
 		return c
+	case arbiter.Order:
+		c.At = at
+		return c
+	case arbiter.Unfence:
+		c.At = at
+		return c
 	}
 	return c
 }

@@ -90,6 +90,7 @@ type Options struct {
 	Nodes                  []Node
 	Groups                 []Group
 	TTL, Margin            time.Duration
+	RejoinManually         bool // once fenced, this node takes nothing until an operator says so
 
 	Ledger  Arbiter // nil when no group is protected
 	Kernel  Kernel  // nil on an arbiter

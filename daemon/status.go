@@ -41,6 +41,11 @@ func (d *Daemon) status(now time.Duration) api.Status {
 	}
 	s.Warnings = append(s.Warnings, d.unprotected()...)
 	s.Warnings = append(s.Warnings, d.unidentified()...)
+	for _, n := range d.o.Nodes {
+		if d.record.Nodes[n.Name].Barred {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("%s was fenced and came back; it holds nothing until: solevip fence unfence %s", n.Name, n.Name))
+		}
+	}
 	s.Warnings = append(s.Warnings, d.unheard(now)...)
 	s.Warnings = append(s.Warnings, d.otherFiles()...)
 	for _, n := range d.o.Nodes {
@@ -83,6 +88,7 @@ func (d *Daemon) machineStatus(now time.Duration, n Node) api.Machine {
 	m.Voter = d.health.votes(n.Name)
 	if p, ok := d.pulses[n.Name]; ok {
 		m.BeatAgeMS, m.Fenced = (now - p.at).Milliseconds(), p.node.Fenced
+		m.Barred = p.node.Barred
 		m.Boot = p.node.Boot.Kernel + "/" + p.node.Boot.Incarnation
 	}
 	return m
@@ -131,7 +137,8 @@ func (d *Daemon) groupStatus(now time.Duration, g *group) api.Group {
 func fenceStatus(f arbiter.Fence) api.Fence {
 	return api.Fence{
 		Target: f.Target.Node, Boot: f.Target.Kernel, By: f.By.Node, Group: f.Group, Epoch: f.Epoch, Method: f.Method,
-		Outcome: f.Outcome, Evidence: string(f.Evidence), Detail: f.Detail, At: time.UnixMilli(f.At).UTC().Format(time.RFC3339Nano),
+		Outcome: f.Outcome, Evidence: string(f.Evidence), Detail: f.Detail, Operator: f.Operator, Reason: f.Reason,
+		State: string(f.State), At: time.UnixMilli(f.At).UTC().Format(time.RFC3339Nano),
 	}
 }
 

@@ -72,7 +72,7 @@ func (c *Commands) register(node string, r arbiter.Record) arbiter.Command {
 	b := arbiter.Boot{
 		Node: node, Kernel: fmt.Sprintf("kernel-%d-%s", c.Rand.IntN(3), node), Incarnation: fmt.Sprintf("incarnation-%d-%s", c.Rand.IntN(2), node),
 	}
-	return arbiter.Register{Boot: b, Seen: c.number(r.Nodes[node].Beat), Shared: pick(c.Rand, []string{"", "detail all\nledger.ttl 3s\n"})}
+	return arbiter.Register{Boot: b, Seen: c.number(r.Nodes[node].Beat), Shared: pick(c.Rand, []string{"", "detail all\nledger.ttl 3s\n"}), Manual: c.one(2)}
 }
 
 func (c *Commands) take(self arbiter.Boot, r arbiter.Record) arbiter.Command {
@@ -140,6 +140,18 @@ func (c *Commands) rare(node string, r arbiter.Record) arbiter.Command {
 		return arbiter.Move{Node: node, Group: group, Epoch: c.number(r.Groups[group].Epoch), To: to}
 	}
 	target := pick(c.Rand, c.Nodes)
+	if c.one(4) {
+		o := arbiter.Order{Boot: c.boot(r.Nodes[node].Boot), Target: r.Nodes[target].Boot, Seen: c.number(r.Nodes[target].Beat), Force: c.one(3), Operator: "ops", Reason: "smoke", At: 9}
+		if f, open := r.OpenFence(target); open && c.one(2) {
+			o.Rival = arbiter.Rival{Boot: f.By, Beat: c.number(r.Nodes[f.By.Node].Beat)}
+		}
+		return o
+	}
+	for _, name := range c.Nodes {
+		if r.Nodes[name].Barred && !c.one(4) {
+			return arbiter.Unfence{Node: node, Target: r.Nodes[name].Boot, Operator: "ops", At: 9}
+		}
+	}
 	if c.one(3) {
 		device := pick(c.Rand, []string{"ipmi", "pdu"})
 		was := r.Devices[target][device].Identity

@@ -72,6 +72,15 @@ func needsOf(r arbiter.Record, c arbiter.Command) needs {
 	case arbiter.Attest:
 		n.nodes(c.Target.Node)
 		n.groups, n.fences = true, true
+	case arbiter.Order:
+		n.nodes(c.Target.Node)
+		n.groups, n.fences = true, true
+		if f, open := r.OpenFence(c.Target.Node); open {
+			n.nodes(f.By.Node)
+		}
+	case arbiter.Unfence:
+		n.nodes(c.Target.Node)
+		n.fences = true
 	case arbiter.Identify:
 		n.devices(c.Target)
 	case arbiter.Move:

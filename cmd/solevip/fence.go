@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -16,7 +15,11 @@ import (
 const fenceUsage = `fence shows and proves how nodes are cut off.
 
   solevip fence status
+  solevip fence history
   solevip fence test db1
+  solevip fence test db1 --shoot
+  solevip fence off db1 --reason "it smokes"
+  solevip fence unfence db1
   solevip fence confirm db1 --reason "rack 7 has no power, seen it myself"`
 
 func newFence() *cobra.Command {
@@ -30,7 +33,7 @@ func newFence() *cobra.Command {
 		},
 		Args: cobra.ArbitraryArgs,
 	}
-	c.AddCommand(newFenceStatus(), newFenceTest(), newFenceConfirm())
+	c.AddCommand(newFenceStatus(), newFenceHistory(), newFenceTest(), newFenceOff(), newFenceUnfence(), newFenceConfirm())
 	return c
 }
 
@@ -76,6 +79,9 @@ address and password, and shoots nobody. See that the identity is the node's (on
 
   solevip fence test db1
   solevip fence test db1 --replaced      (new machine or BMC: record what it says now)
+  solevip fence test db1 --shoot         (then really cut its power, and prove it)
+
+With --shoot the node must hold nothing, or be silent; afterwards it is off, and you switch it on.
 
 Exit code 0: every device of some level answered.`
 
@@ -84,6 +90,8 @@ func newFenceTest() *cobra.Command {
 		Use: "test NODE", Short: "ask a node's fence devices for its power and identity; nobody is shot", Args: exactly("NODE"),
 		Long: testUsage,
 	}
+	shoot := c.Flags().Bool("shoot", false, "then cut its power for real, after you typed its name")
+	sure := c.Flags().String("yes-i-mean", "", "with --shoot: the node's name again, instead of typing it when asked")
 	replaced := c.Flags().Bool("replaced", false, "the machine or its device is another one now: record what the devices say")
 	f := addClientFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -103,7 +111,10 @@ func newFenceTest() *cobra.Command {
 		if err == nil && !usable(checks) {
 			return hint{fmt.Errorf("no level of %s's fence devices works", args[0]), "groups that it may hold can't be taken over until one does"}
 		}
-		return err
+		if err != nil || !*shoot {
+			return err
+		}
+		return shootNode(c, f, api.FenceOffRequest{Node: args[0], Reason: "fence test --shoot"}, *sure)
 	}
 	return c
 }
@@ -143,15 +154,9 @@ func newFenceConfirm() *cobra.Command {
 		if strings.TrimSpace(*reason) == "" {
 			return usage{hint{fmt.Errorf("confirm needs a reason"), `say how you know: --reason "pulled both power cords"`}}
 		}
-		typed := *sure
-		if typed == "" {
-			var err error
-			if typed, err = askName(c.InOrStdin(), c.ErrOrStderr(), node); err != nil {
-				return err
-			}
-		}
-		if typed != node {
-			return usage{hint{fmt.Errorf("%q is not %q: nothing was confirmed", typed, node), "type the node's name exactly"}}
+		question := fmt.Sprintf("If %s is alive, two nodes may write at once. Is its power off?", node)
+		if err := confirmName(c, question, node, *sure, "nothing was confirmed"); err != nil {
+			return err
 		}
 		operator := operatorName()
 		if err := f.api().FenceConfirm(c.Context(), api.ConfirmRequest{Node: node, Operator: operator, Reason: *reason}); err != nil {
@@ -166,14 +171,20 @@ func newFenceConfirm() *cobra.Command {
 	return c
 }
 
-// askName has the operator type the node's name.
-func askName(in io.Reader, out io.Writer, node string) (string, error) {
-	fmt.Fprintf(out, "If %s is alive, two nodes may write at once. Is its power off? Type its name: ", node)
-	line, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil && line == "" {
-		return "", hint{fmt.Errorf("nothing was typed: nothing was confirmed"), "in scripts: --yes-i-mean " + node}
+// confirmName has the operator type the node's name, unless the command line says it already.
+func confirmName(c *cobra.Command, question, node, typed, otherwise string) error {
+	if typed == "" {
+		fmt.Fprintf(c.ErrOrStderr(), "%s Type its name: ", question)
+		line, err := bufio.NewReader(c.InOrStdin()).ReadString('\n')
+		if err != nil && line == "" {
+			return hint{fmt.Errorf("nothing was typed: %s", otherwise), "in scripts: --yes-i-mean " + node}
+		}
+		typed = strings.TrimSpace(line)
 	}
-	return strings.TrimSpace(line), nil
+	if typed != node {
+		return usage{hint{fmt.Errorf("%q is not %q: %s", typed, node, otherwise), "type the node's name exactly"}}
+	}
+	return nil
 }
 
 // operatorName is who to hold to their word.

@@ -169,6 +169,8 @@ func state(n api.Machine) string {
 	switch {
 	case n.Fenced:
 		return "this boot is dead"
+	case n.Barred:
+		return "waits to be unfenced"
 	case n.BeatAgeMS < 0:
 		return "never seen"
 	case n.Voter != nil && !*n.Voter:

@@ -51,6 +51,7 @@ func (w *wiring) options(ctx context.Context) (daemon.Options, error) {
 		Node: w.node, Cluster: w.conf.Cluster.Name, Version: version(), Boot: w.boot, Arbiter: self.Role == config.Arbiter,
 		TTL: w.conf.Timing.TTL, Margin: w.conf.Timing.Margin, RunDir: w.flags.runDir, Clock: daemon.Clock, Log: w.log,
 		Reachable: w.reachable, Shared: shared(w.conf),
+		RejoinManually: self.Rejoin == config.RejoinManual,
 	}
 	for _, p := range w.conf.Warnings {
 		o.Warnings = append(o.Warnings, p.String())
