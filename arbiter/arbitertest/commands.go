@@ -32,7 +32,7 @@ func (c *Commands) For(node string, r arbiter.Record) arbiter.Command {
 	if self.IsZero() || r.Nodes[node].Fenced || c.one(25) {
 		return c.register(node, r)
 	}
-	switch c.Rand.IntN(11) {
+	switch c.Rand.IntN(12) {
 	case 0, 1, 2:
 		return arbiter.Beat{Boot: c.boot(self)}
 	case 3, 4:
@@ -72,7 +72,7 @@ func (c *Commands) register(node string, r arbiter.Record) arbiter.Command {
 	b := arbiter.Boot{
 		Node: node, Kernel: fmt.Sprintf("kernel-%d-%s", c.Rand.IntN(3), node), Incarnation: fmt.Sprintf("incarnation-%d-%s", c.Rand.IntN(2), node),
 	}
-	return arbiter.Register{Boot: b, Seen: c.number(r.Nodes[node].Beat), Shared: pick(c.Rand, []string{"", "detail all\nledger.ttl 3s\n"}), Manual: c.one(2)}
+	return arbiter.Register{Boot: b, Seen: c.number(r.Nodes[node].Beat), Shared: pick(c.Rand, []string{"", "detail all\nledger.ttl 3s\n"}), Manual: c.one(4)}
 }
 
 func (c *Commands) take(self arbiter.Boot, r arbiter.Record) arbiter.Command {
@@ -135,7 +135,7 @@ func (c *Commands) intent(self arbiter.Boot, r arbiter.Record) arbiter.Command {
 // rare are the commands of operators.
 func (c *Commands) rare(node string, r arbiter.Record) arbiter.Command {
 	group := pick(c.Rand, c.Groups)
-	if !c.one(3) {
+	if c.one(3) {
 		to := pick(c.Rand, append(slices.Clone(c.Nodes), ""))
 		return arbiter.Move{Node: node, Group: group, Epoch: c.number(r.Groups[group].Epoch), To: to}
 	}
