@@ -8,6 +8,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 # grpcnotrace leaves out a tracing page of gRPC that would make the binary a quarter bigger.
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -tags grpcnotrace -ldflags "-s -w -X main.release=$(VERSION)"
 
+# What test/setup.sh unpacked, and where Debian keeps servers.
+export PATH := $(PATH):/usr/sbin:/sbin:$(CURDIR)/bin/tools/usr/bin
+
 .PHONY: help build setup demo test race sim fuzz bench lint install clean
 
 help: ## list the targets
