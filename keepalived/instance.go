@@ -11,7 +11,6 @@ import (
 
 const (
 	noVMAC   = "addresses are bound with the interface's own MAC, and neighbours are told by gratuitous ARP when they move"
-	noChecks = "health checks are not in this version: the group stays where it is whatever they would find"
 	noRoutes = "routes and rules don't move with the group in this version: set them in a promote hook, and take them back in a demote hook"
 	noNotify = "solevip doesn't call it; a promote hook runs before the addresses come, a demote hook before they go, and a post hook after they came, each with its stage as the first argument"
 )
@@ -56,27 +55,32 @@ var instanceRules = func() map[string]func(*instance, statement) {
 		"garp_master_delay":   func(in *instance, s statement) { in.router.garp(s, &in.announce, in.label()) },
 		"garp_master_refresh": func(in *instance, s statement) { in.router.garp(s, &in.announce, in.label()) },
 
-		"no_accept":                 dropped("solevip answers at its addresses"),
-		"no_virtual_ipaddress":      dropped("a virtual router without addresses can't be written"),
-		"mcast_dst_ip":              dropped("adverts go to 224.0.0.18: routers that use another group won't hear this one, and both would be active"),
-		"unicast_ttl":               dropped("adverts have the TTL 255, and others are not accepted (RFC 9568 section 5.1.1.3): routers must be on one LAN"),
-		"track_src_ip":              dropped("an interface without its address is noticed when the daemon starts"),
-		"vrf":                       dropped("name the interface itself"),
-		"down_timer_adverts":        dropped("an active router counts as down after three adverts that didn't come"),
-		"strict_mode":               dropped("solevip is strict where the standard is"),
-		"track_bfd":                 dropped("BFD is not in this version: a silent router is noticed by its adverts"),
-		"dont_track_primary":        dropped("the interface isn't tracked in this version"),
-		"lvs_sync_daemon_interface": dropped(noLVS),
-		"smtp_alert":                dropped(noMail),
-		"notify_priority_changes":   dropped(noFIFO),
-		"auth_hmac":                 dropped("HMAC of keepalived 2.4 is not known: routers that want it won't accept these adverts, and both would be active"),
-		"timer_expired_backup":      dropped("a daemon that was stopped for too long loses its addresses by itself, in the kernel"),
-		"thread_timer_expired":      dropped("a daemon that was stopped for too long loses its addresses by itself, in the kernel"),
-		"owner_ignore_adverts":      dropped("an address owner (255) becomes a router of priority 254 here, which listens"),
-		"native_ipv6":               dropped("it has no effect in keepalived either"),
-		"debug":                     dropped("it has no effect in keepalived either; write log: {level: debug}"),
-		"global_tracking":           dropped("it has no effect in keepalived either"),
-		"old_unicast_checksum":      dropped("the checksum before keepalived 1.3.6 is not sent"),
+		"no_accept":                  dropped("solevip answers at its addresses"),
+		"no_virtual_ipaddress":       dropped("a virtual router without addresses can't be written"),
+		"track_script":               track("script"),
+		"track_file":                 track("file"),
+		"track_process":              track("process"),
+		"track_interface":            track("interface"),
+		"mcast_dst_ip":               dropped("adverts go to 224.0.0.18: routers that use another group won't hear this one, and both would be active"),
+		"unicast_ttl":                dropped("adverts have the TTL 255, and others are not accepted (RFC 9568 section 5.1.1.3): routers must be on one LAN"),
+		"track_src_ip":               dropped("an interface without its address is noticed when the daemon starts"),
+		"vrf":                        dropped("name the interface itself"),
+		"down_timer_adverts":         dropped("an active router counts as down after three adverts that didn't come"),
+		"strict_mode":                dropped("solevip is strict where the standard is"),
+		"track_bfd":                  dropped("BFD is not in this version: a silent router is noticed by its adverts"),
+		"dont_track_primary":         mapped("the interface of the adverts is tracked only where a check says so"),
+		"lvs_sync_daemon_interface":  dropped(noLVS),
+		"smtp_alert":                 dropped(noMail),
+		"notify_priority_changes":    dropped(noFIFO),
+		"auth_hmac":                  dropped("HMAC of keepalived 2.4 is not known: routers that want it won't accept these adverts, and both would be active"),
+		"timer_expired_backup":       dropped("a daemon that was stopped for too long loses its addresses by itself, in the kernel"),
+		"thread_timer_expired":       dropped("a daemon that was stopped for too long loses its addresses by itself, in the kernel"),
+		"owner_ignore_adverts":       dropped("an address owner (255) becomes a router of priority 254 here, which listens"),
+		"native_ipv6":                dropped("it has no effect in keepalived either"),
+		"debug":                      dropped("it has no effect in keepalived either; write log: {level: debug}"),
+		"sync_group_tracking_weight": mapped("weights of a sync group count"),
+		"global_tracking":            dropped("it has no effect in keepalived either"),
+		"old_unicast_checksum":       dropped("the checksum before keepalived 1.3.6 is not sent"),
 	}
 	for text, words := range map[string]string{
 		noVMAC:                                  "use_vmac use_vmac_addr vmac_xmit_base use_ipvlan",
@@ -89,7 +93,6 @@ var instanceRules = func() map[string]func(*instance, statement) {
 		}
 	}
 	for text, words := range map[string]string{
-		noChecks: "track_interface track_script track_file track_process sync_group_tracking_weight",
 		noRoutes: "virtual_routes virtual_rules",
 		noNotify: "notify_master notify_backup notify_fault notify_stop notify_deleted notify notify_master_rx_lower_pri",
 	} {

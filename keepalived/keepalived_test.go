@@ -24,6 +24,7 @@ var stories = map[string][]Source{
 	"template": {{Path: "testdata/template/keepalived.conf"}},
 	"include":  {{Path: "testdata/include/keepalived.conf"}},
 	"unicast":  {{Path: "testdata/unicast/keepalived.conf"}},
+	"tracks":   {{Path: "testdata/tracks/a.conf"}, {Path: "testdata/tracks/b.conf"}},
 	"broken":   {{Path: "testdata/broken/keepalived.conf"}},
 }
 
@@ -60,7 +61,7 @@ func TestRaised(t *testing.T) {
 }
 
 var (
-	lower  = regexp.MustCompile(`(?m)^( +protection: vrrp| +preempt: true| +preempt_delay: .*|    [^ #:]+: \{\})\n`)
+	lower  = regexp.MustCompile(`(?m)^( +protection: vrrp| +preempt: true| +preempt_delay: .*| +weight: .*|    [^ #:]+: \{\})\n`)
 	raised = regexp.MustCompile(`(?m)^( *)#([A-Za-z"]|  )`)
 )
 

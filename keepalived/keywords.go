@@ -118,6 +118,6 @@ var topDropped = map[string]string{
 	"track_group":              "it goes with the static addresses that it is for",
 	"garp_group":               noPacing,
 	"bfd_instance":             "BFD is not in this version: a silent router is noticed by its adverts",
-	"interface_up_down_delays": "interfaces are not watched in this version",
-	"linkbeat_interfaces":      "interfaces are not watched in this version",
+	"interface_up_down_delays": "write interval, rise and fall at the checks of these interfaces: their product is the delay",
+	"linkbeat_interfaces":      "an interface's carrier is asked of the kernel",
 }

@@ -23,6 +23,8 @@ type cluster struct {
 type group struct {
 	name    string
 	virtual []*virtual
+	own     map[string][]check // of the sync group itself, by node
+	checks  []check
 	left    []string
 }
 
@@ -61,11 +63,12 @@ func merge(routers []*router, log *journal) *cluster {
 	c.syncGroups(all)
 	for _, v := range all {
 		if !v.grouped {
-			c.addGroup(v.first().name, []*virtual{v}, nil)
+			c.addGroup(v.first().name, []*virtual{v}, nil, nil)
 		}
 	}
 	for _, g := range c.groups {
 		c.compare(g)
+		g.checks = c.checks(g)
 	}
 	return c
 }
@@ -193,14 +196,35 @@ func (c *cluster) syncGroups(all []*virtual) {
 				}
 			}
 			if len(vs) > 0 {
-				c.addGroup(sg.name, vs, sg.left)
+				c.addGroup(sg.name, vs, c.ownOf(sg, vs[0]), sg.own.left)
 			}
 		}
 	}
 }
 
-func (c *cluster) addGroup(name string, vs []*virtual, left []string) {
-	g := &group{virtual: vs, left: slices.Clone(left)}
+// ownOf is what the sync groups of a name track themselves, on every node of a virtual router. A peer without a file does as
+// the first.
+func (c *cluster) ownOf(sg *syncGroup, v *virtual) map[string][]check {
+	own := map[string][]check{}
+	for _, node := range v.nodes {
+		own[node] = sg.own.checks
+		for _, r := range c.routers {
+			if r.name != node {
+				continue
+			}
+			own[node] = nil
+			for _, o := range r.groups {
+				if o.name == sg.name {
+					own[node] = o.own.checks
+				}
+			}
+		}
+	}
+	return own
+}
+
+func (c *cluster) addGroup(name string, vs []*virtual, own map[string][]check, left []string) {
+	g := &group{virtual: vs, own: own, left: slices.Clone(left)}
 	g.name = unique(entryName(name, groupLength, "group"), groupLength, func(n string) bool {
 		return slices.ContainsFunc(c.groups, func(o *group) bool { return strings.EqualFold(o.name, n) })
 	})

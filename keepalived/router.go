@@ -16,6 +16,7 @@ type router struct {
 	instances []*instance
 	groups    []*syncGroup
 	tracked   map[string]statement // scripts, files and processes by kind and name
+	used      map[string]bool      // those that are tracked
 	log       *journal
 }
 
@@ -56,6 +57,8 @@ type instance struct {
 	checksum  bool // without the pseudo-header
 	pass      bool
 	announce  announce
+	tracks    []tracked
+	checks    []check  // made of tracks
 	left      []string // what was dropped, for a comment beside the group
 }
 
@@ -70,7 +73,7 @@ type syncGroup struct {
 	name    string
 	at      Place
 	members []string
-	left    []string
+	own     *instance // what it tracks and notifies itself
 }
 
 func readRouter(s Source, o Options, log *journal) (*router, error) {
@@ -78,7 +81,7 @@ func readRouter(s Source, o Options, log *journal) (*router, error) {
 	if err := in.file(s.Path, 0); err != nil {
 		return nil, err
 	}
-	r := &router{source: s, log: log, tracked: map[string]statement{}, defaults: defaults{version: 2}}
+	r := &router{source: s, log: log, tracked: map[string]statement{}, used: map[string]bool{}, defaults: defaults{version: 2}}
 	all := parse(in.lines, log)
 	for _, st := range all { // they hold for instances above them, too
 		if st.keyword() == "global_defs" {
@@ -87,6 +90,12 @@ func readRouter(s Source, o Options, log *journal) (*router, error) {
 	}
 	for _, st := range all {
 		r.top(st)
+	}
+	for _, in := range r.instances {
+		in.resolve()
+	}
+	for _, g := range r.groups {
+		g.own.resolve()
 	}
 	r.unused()
 	return r, nil
@@ -124,10 +133,14 @@ var trackers = map[string]string{
 
 const unknownText = "is not a keyword of keepalived that is known here; nothing stands for it"
 
-// unused tells of trackers: what tracks them was told, and they go with it.
+// unused tells of what is defined and tracked by nobody.
 func (r *router) unused() {
-	for _, s := range r.tracked {
-		r.note(s, Dropped, "health checks are not in this version: see where it is tracked")
+	for key, s := range r.tracked {
+		if r.used[key] {
+			r.note(s, Mapped, checksKey)
+		} else {
+			r.note(s, Dropped, "nothing that was carried over tracks it")
+		}
 	}
 }
 
@@ -148,7 +161,7 @@ func (r *router) globals(s statement) {
 
 // syncGroup reads the instances that move together.
 func (r *router) syncGroup(s statement) {
-	g := &syncGroup{name: s.word(0), at: s.at}
+	g := &syncGroup{name: s.word(0), at: s.at, own: &instance{router: r}}
 	for _, m := range s.body {
 		switch k := m.keyword(); k {
 		case "group":
@@ -162,9 +175,7 @@ func (r *router) syncGroup(s statement) {
 				r.note(m, Unknown, unknownText)
 				continue
 			}
-			in := &instance{router: r}
-			rule(in, m)
-			g.left = append(g.left, in.left...)
+			rule(g.own, m)
 		}
 	}
 	r.note(s, Mapped, "groups."+entryName(g.name, groupLength, "group"))

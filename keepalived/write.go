@@ -99,7 +99,7 @@ func (c *cluster) writeGroup(p func(string, ...any), g *group) {
 	in := lead.first()
 	p("  %s:", quote(g.name))
 	p("    protection: vrrp")
-	p("    #protection: fence           # instead of the line above, and without preempt and preempt_delay")
+	p("    #protection: fence           # instead of the line above, and without preempt, preempt_delay and weights")
 	if len(lead.nodes) < len(c.nodes) {
 		p("    members: [%s]", strings.Join(each(lead.nodes, quote), ", "))
 	}
@@ -113,6 +113,19 @@ func (c *cluster) writeGroup(p func(string, ...any), g *group) {
 	p("    instances:")
 	for _, v := range g.virtual {
 		c.writeInstance(p, g, v)
+	}
+	if len(g.checks) > 0 {
+		p("    checks:")
+	}
+	for _, k := range g.checks {
+		p("      - name: %s", quote(comment(k.name)))
+		p("        %s", k.probe)
+		for _, t := range strings.Split(k.timing, ", ") {
+			p("        %s", t)
+		}
+		if k.weight != 0 {
+			p("        weight: %d", k.weight)
+		}
 	}
 	if a := in.announce.keys(); a != "" {
 		p("    announce: {%s}", a)
