@@ -74,6 +74,10 @@ func (n *node) FenceConfirm(_ context.Context, r api.ConfirmRequest) error {
 	return n.err
 }
 
+func (n *node) ExportLedger(_ context.Context, stale bool) (api.LedgerBackup, error) {
+	return api.LedgerBackup{Format: api.BackupFormat, Cluster: "orders", Current: !stale, Record: []byte(`{"index":7}`)}, n.err
+}
+
 func (n *node) LedgerGC(context.Context) (api.LedgerGCAnswer, error) {
 	return api.LedgerGCAnswer{Removed: []string{"node db3"}, Kept: []string{"group nfs: it has a holder"}}, n.err
 }
@@ -143,6 +147,11 @@ func TestRequestsArriveWhole(t *testing.T) {
 	word := api.ConfirmRequest{Node: "db2", Operator: "ann", Reason: "saw it burn"}
 	if err := c.FenceConfirm(t.Context(), word); err != nil || n.attested != word {
 		t.Errorf("%v; asked for %v", err, n.attested)
+	}
+	for _, stale := range []bool{false, true} {
+		if b, err := c.LedgerExport(t.Context(), stale); err != nil || b.Current == stale || string(b.Record) != `{"index":7}` {
+			t.Errorf("%+v, %v", b, err)
+		}
 	}
 	if found, err := c.LedgerGC(t.Context()); err != nil || len(found.Removed) != 1 || len(found.Kept) != 1 {
 		t.Errorf("%v, %v", found, err)

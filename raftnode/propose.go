@@ -174,6 +174,9 @@ func (n *Node) apply(ctx context.Context, data []byte) (agreed, error) {
 	if err != nil {
 		return agreed{}, err
 	}
+	if err := n.awaited(r); err != nil {
+		return agreed{}, nothing("%v", err)
+	}
 	f := r.Apply(data, limit)
 	if err := judge(await(f, limit, ctx.Done())); err != nil {
 		return agreed{}, err

@@ -38,6 +38,7 @@ type Status struct {
 	Voters      []string // node names
 	// Strangers says, in words, where the file's nodes and the ledger's differ.
 	Strangers []string
+	awaited   error  // an imported ledger doesn't act yet
 	Ledger    string // the formed ledger's id
 	Disk      string // this node's server id
 	Index     uint64 // of the newest record this node knows
@@ -68,6 +69,8 @@ func (n *Node) Status() Status {
 		s.State, s.Admitted = Unlisted, false
 	case lost:
 		s.State, s.Admitted = Lost, false
+	case s.awaited != nil:
+		s.Quorum, s.Problem = false, s.awaited.Error()
 	case s.Admitted && s.Quorum:
 		s.Problem = "" // it's over, and not yet looked at again
 	}
@@ -80,6 +83,7 @@ func (n *Node) statusOf(r *raft.Raft, s *Status) {
 	s.Admitted = n.isVoter(r)
 	if s.Admitted { // else what it knows may be long past
 		s.Strangers = strangers(n.opt.Peers, servers)
+		s.awaited = n.awaited(r)
 	}
 	switch r.State() {
 	case raft.Leader:

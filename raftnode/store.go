@@ -44,6 +44,12 @@ var (
 	keyLedger = []byte("solevip/ledger") // the formed ledger's id; set for ever
 )
 
+// A disk that isn't for this node to use, and what to do.
+var (
+	errBusy    = errors.New("give each its own --state-dir")
+	errForeign = errors.New("give this node its own state directory")
+)
+
 const (
 	lockWait      = 200 * time.Millisecond
 	keepSnapshots = 2
@@ -60,7 +66,7 @@ func openStore(dir, node, cluster string, log *slog.Logger) (*store, error) {
 		BoltOptions: &bbolt.Options{Timeout: lockWait, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType},
 	})
 	if errors.Is(err, bbolt.ErrTimeout) {
-		return nil, fmt.Errorf("ledger directory %s: another daemon uses it: give each its own --state-dir", dir)
+		return nil, fmt.Errorf("ledger directory %s: another daemon uses it: %w", dir, errBusy)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("ledger log in %s: %w", dir, err)
@@ -111,7 +117,7 @@ func (s *store) identify(node, cluster string) error {
 		return fmt.Errorf("identity of the ledger's disk: %w", err)
 	}
 	if s.disk.Node != node || s.disk.Cluster != cluster {
-		return fmt.Errorf("%s belongs to node %s of cluster %s, and this is node %s of cluster %s: give this node its own state directory", s.dir, s.disk.Node, s.disk.Cluster, node, cluster)
+		return fmt.Errorf("%s belongs to node %s of cluster %s, and this is node %s of cluster %s: %w", s.dir, s.disk.Node, s.disk.Cluster, node, cluster, errForeign)
 	}
 	return nil
 }

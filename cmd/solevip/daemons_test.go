@@ -152,6 +152,14 @@ func finish(c *exec.Cmd, how syscall.Signal) {
 	}
 }
 
+// inside is code (see wantCode) in the script's namespace: in code N ARGS...
+func inside(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 || args[0] != "code" {
+		ts.Fatalf("usage: in code N ARGS...")
+	}
+	wantCodeOf(ts, args[1], "ip", append([]string{"netns", "exec", ts.Getenv("NETNS"), "solevip"}, args[2:]...)...)
+}
+
 // eventually runs the command on a node until what it prints matches: eventually NODE PATTERN ARGS...
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {

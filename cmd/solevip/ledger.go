@@ -9,10 +9,13 @@ import (
 	"github.com/solevip/solevip/api"
 )
 
-const ledgerUsage = `ledger looks after the record of who holds what. The embedded one looks after itself; with
+const ledgerUsage = `ledger looks after the record of who holds what. export and import are its
+backup; import is for the embedded one, when its majority is lost for good. With
 backend: etcd there is something to do when nodes or groups left the file (gc), and when etcd was restored
 from a backup (confirm).
 
+  solevip ledger export > ledger.json
+  solevip ledger import ledger.json
   solevip ledger gc
   solevip ledger confirm --reason "etcd was restored from last night's backup, all other nodes are stopped"`
 
@@ -27,7 +30,7 @@ func newLedger() *cobra.Command {
 		},
 		Args: cobra.ArbitraryArgs,
 	}
-	c.AddCommand(newLedgerGC(), newLedgerConfirm())
+	c.AddCommand(newLedgerExport(), newLedgerImport(), newLedgerGC(), newLedgerConfirm())
 	return c
 }
 

@@ -41,7 +41,7 @@ func TestCommand(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"code": wantCode, "waitsocket": waitSocket,
-			"isolated": isolated, "begin": begin, "halt": halt, "small": small, "roomy": roomy, "fill": fill, "ends": ends, "eventually": eventually},
+			"isolated": isolated, "begin": begin, "halt": halt, "in": inside, "small": small, "roomy": roomy, "fill": fill, "ends": ends, "eventually": eventually},
 	})
 }
 
@@ -50,7 +50,11 @@ func wantCode(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: code N ARGS...")
 	}
-	err := ts.Exec("solevip", args[1:]...)
+	wantCodeOf(ts, args[0], "solevip", args[1:]...)
+}
+
+func wantCodeOf(ts *testscript.TestScript, want, program string, args ...string) {
+	err := ts.Exec(program, args...)
 	got := "0"
 	if failed, ok := errors.AsType[interface {
 		error
@@ -58,8 +62,8 @@ func wantCode(ts *testscript.TestScript, neg bool, args []string) {
 	}](err); ok {
 		got = string(rune('0' + failed.ExitCode()))
 	}
-	if got != args[0] {
-		ts.Fatalf("exit code %s (%v), want %s", got, err, args[0])
+	if got != want {
+		ts.Fatalf("exit code %s (%v), want %s", got, err, want)
 	}
 }
 
