@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -46,10 +47,11 @@ func (p MySQL) Probe(ctx context.Context) error {
 		return err
 	}
 	if p.readOnly != nil {
-		var on bool
-		if err := db.QueryRowContext(ctx, "SELECT @@global.read_only").Scan(&on); err != nil {
+		var says string // 0 or 1; newer servers have words, of which all but OFF refuse writes
+		if err := db.QueryRowContext(ctx, "SELECT @@global.read_only").Scan(&says); err != nil {
 			return fmt.Errorf("read_only: %w", err)
 		}
+		on := says != "0" && !strings.EqualFold(says, "OFF")
 		if on != *p.readOnly {
 			return fmt.Errorf("read_only is %t", on)
 		}
