@@ -26,6 +26,7 @@ type node struct {
 	attested api.ConfirmRequest
 	ordered  api.FenceOffRequest
 	unfenced api.UnfenceRequest
+	paused   api.MaintenanceRequest
 	restored api.LedgerConfirmRequest
 	changed  api.ClusterRequest
 }
@@ -62,6 +63,11 @@ func (n *node) FenceTest(_ context.Context, r api.FenceTestRequest) ([]api.Devic
 func (n *node) FenceOff(_ context.Context, r api.FenceOffRequest) (api.FenceOffAnswer, error) {
 	n.ordered = r
 	return api.FenceOffAnswer{Node: r.Node, Outcome: "off", Method: "ipmi", Detail: "read twice", TookMS: 900}, n.err
+}
+
+func (n *node) Maintenance(_ context.Context, r api.MaintenanceRequest) error {
+	n.paused = r
+	return n.err
 }
 
 func (n *node) FenceUnfence(_ context.Context, r api.UnfenceRequest) error {
@@ -139,6 +145,10 @@ func TestRequestsArriveWhole(t *testing.T) {
 	order := api.FenceOffRequest{Node: "db1", Operator: "ann", Reason: "smoke", Force: true}
 	if a, err := c.FenceOff(t.Context(), order); err != nil || a.Outcome != "off" || n.ordered != order {
 		t.Errorf("%v, %v; asked for %v", a, err, n.ordered)
+	}
+	pause := api.MaintenanceRequest{On: true, ForMS: 1000, Operator: "ann", Reason: "patches"}
+	if err := c.Maintenance(t.Context(), pause); err != nil || n.paused != pause {
+		t.Errorf("%v; asked for %v", err, n.paused)
 	}
 	back := api.UnfenceRequest{Node: "db1", Operator: "ann"}
 	if err := c.FenceUnfence(t.Context(), back); err != nil || n.unfenced != back {

@@ -61,6 +61,12 @@ func (c *Client) FenceOff(ctx context.Context, r FenceOffRequest) (FenceOffAnswe
 	return call[FenceOffAnswer](ctx, c, http.MethodPost, "/v1/fence/off", r)
 }
 
+// Maintenance begins or ends a time in which nobody is fenced automatically.
+func (c *Client) Maintenance(ctx context.Context, r MaintenanceRequest) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, "/v1/maintenance", r)
+	return err
+}
+
 // FenceUnfence lets a node that came back after a fence hold groups again.
 func (c *Client) FenceUnfence(ctx context.Context, r UnfenceRequest) error {
 	_, err := call[struct{}](ctx, c, http.MethodPost, "/v1/fence/unfence", r)

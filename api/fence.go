@@ -44,3 +44,20 @@ type UnfenceRequest struct {
 	Node     string `json:"node"`
 	Operator string `json:"operator"`
 }
+
+// Maintenance is a time in which nobody is fenced automatically.
+type Maintenance struct {
+	Operator string `json:"operator"`
+	Reason   string `json:"reason"`
+	By       string `json:"by"`      // node whose daemon was asked
+	LeftMS   int64  `json:"left_ms"` // by this node's clock
+	At       string `json:"at"`      // RFC 3339, the wall clock of By
+}
+
+// MaintenanceRequest begins or ends a maintenance.
+type MaintenanceRequest struct {
+	On       bool   `json:"on"`
+	ForMS    int64  `json:"for_ms,omitempty"`
+	Operator string `json:"operator"`
+	Reason   string `json:"reason,omitempty"`
+}

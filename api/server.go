@@ -21,6 +21,8 @@ type Node interface {
 	FenceTest(ctx context.Context, r FenceTestRequest) ([]DeviceCheck, error)
 	// FenceOff cuts a node's power and proves it, once, with the order in the ledger first.
 	FenceOff(ctx context.Context, r FenceOffRequest) (FenceOffAnswer, error)
+	// Maintenance begins or ends a time in which nobody is fenced automatically.
+	Maintenance(ctx context.Context, r MaintenanceRequest) error
 	// FenceUnfence lets a node that came back after a fence hold groups again.
 	FenceUnfence(ctx context.Context, r UnfenceRequest) error
 	// FenceConfirm records an operator's word that a node is dead, unless something says otherwise.
@@ -75,6 +77,13 @@ func Handler(n Node) http.Handler {
 		}
 		a, err := n.FenceOff(r.Context(), req)
 		answer(w, a, err)
+	})
+	mux.HandleFunc("POST /v1/maintenance", func(w http.ResponseWriter, r *http.Request) {
+		req, err := body[MaintenanceRequest](w, r)
+		if err == nil {
+			err = n.Maintenance(r.Context(), req)
+		}
+		answer(w, struct{}{}, err)
 	})
 	mux.HandleFunc("POST /v1/fence/unfence", func(w http.ResponseWriter, r *http.Request) {
 		req, err := body[UnfenceRequest](w, r)

@@ -11,15 +11,17 @@ import "slices"
 
 // Status is a node's view of its cluster.
 type Status struct {
-	Node     string    `json:"node"`
-	Cluster  string    `json:"cluster"`
-	Version  string    `json:"version"`
-	Quorum   bool      `json:"quorum"` // this node reaches a majority of the ledger
-	Leader   string    `json:"leader"` // of the ledger; "" when unknown
-	Nodes    []Machine `json:"nodes"`
-	Groups   []Group   `json:"groups"`
-	Fences   []Fence   `json:"fences"`             // newest first
-	Warnings []string  `json:"warnings,omitempty"` // what an operator should mend
+	Node    string    `json:"node"`
+	Cluster string    `json:"cluster"`
+	Version string    `json:"version"`
+	Quorum  bool      `json:"quorum"` // this node reaches a majority of the ledger
+	Leader  string    `json:"leader"` // of the ledger; "" when unknown
+	Nodes   []Machine `json:"nodes"`
+	Groups  []Group   `json:"groups"`
+	Fences  []Fence   `json:"fences"` // newest first
+	// Maintenance holds automatic shots back; null when there is none.
+	Maintenance *Maintenance `json:"maintenance,omitempty"`
+	Warnings    []string     `json:"warnings,omitempty"` // what an operator should mend
 }
 
 // Machine is one machine of the cluster as this node sees it.

@@ -28,6 +28,7 @@ var kinds = map[string]func() any{
 	"identify": func() any { return new(Identify) },
 	"order":    func() any { return new(Order) },
 	"unfence":  func() any { return new(Unfence) },
+	"maintain": func() any { return new(Maintain) },
 }
 
 func kindOf(c Command) string {
@@ -56,6 +57,8 @@ func kindOf(c Command) string {
 		return "order"
 	case Unfence:
 		return "unfence"
+	case Maintain:
+		return "maintain"
 	}
 	panic(fmt.Sprintf("arbiter: command %T has no kind", c))
 }
@@ -128,6 +131,8 @@ func deref(v any) Command {
 	case *Order:
 		return *c
 	case *Unfence:
+		return *c
+	case *Maintain:
 		return *c
 	}
 	panic(fmt.Sprintf("arbiter: decoded %T is no command", v))

@@ -21,6 +21,7 @@ func samples() []Command {
 		Attest{Node: "a", Target: b, Seen: 4, Operator: "ann", Reason: "unplugged", At: 1},
 		Move{Node: "a", Group: "mysql", Epoch: 3, To: "b"},
 		Order{Boot: a, Target: b, Seen: 3, Force: true, Rival: Rival{Boot: b, Beat: 2}, Operator: "ann", Reason: "smoke", At: 1},
+		Maintain{Node: "a", On: true, Seen: 3, ForMS: 5, Operator: "ann", Reason: "x", At: 1},
 		Unfence{Node: "a", Target: b, Operator: "ann", At: 1},
 		Identify{Node: "a", Target: "b", Device: "ipmi 10.1.0.6", Identity: "uuid", Was: "other", Operator: "ann", At: 1},
 	}

@@ -138,6 +138,8 @@ type Record struct {
 	Fences []Fence          `json:"fences,omitempty"` // oldest first
 	// Devices is whose power the fence devices of each node cut, by node and device.
 	Devices map[string]map[string]Device `json:"devices,omitempty"`
+	// Maintenance holds automatic shots back.
+	Maintenance Maintenance `json:"maintenance,omitzero"`
 }
 
 // OpenFence returns the fence of a node that has an intent and no result yet.

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 var update = flag.Bool("update", false, "write what the scenarios come to into their files")
@@ -149,6 +150,11 @@ func (o *order) commands() map[string]func() Command {
 			_, force := p["force"]
 			return Order{Boot: o.boot("boot"), Target: b, Seen: o.seen.Nodes[b.Node].Beat, Force: force, Operator: p["operator"], Reason: p["reason"]}
 		},
+		"maintenance": func() Command {
+			length, err := time.ParseDuration(cmp.Or(p["for"], "0s"))
+			o.err = errors.Join(o.err, err)
+			return Maintain{Node: p["node"], On: p["on"] == "yes", Seen: o.seen.Maintenance.Serial, ForMS: length.Milliseconds(), Operator: p["operator"], Reason: p["reason"]}
+		},
 		"unfence": func() Command { return Unfence{Node: p["node"], Target: o.boot("target"), Operator: p["operator"]} },
 		"identify": func() Command {
 			return Identify{Node: p["node"], Target: p["target"], Device: p["device"], Identity: p["identity"], Was: p["was"], Operator: p["operator"]}
@@ -225,6 +231,9 @@ func lines(r Record) []string {
 			d := r.Devices[node][device]
 			add("device of "+node+": "+device, "identity", d.Identity, "operator", d.Operator, "by", d.By)
 		}
+	}
+	if m := r.Maintenance; m.Serial > 0 {
+		add("maintenance", "serial", fmt.Sprint(m.Serial), "on", fmt.Sprint(m.On), "for", m.For().String(), "operator", m.Operator, "reason", m.Reason)
 	}
 	for _, f := range r.Fences {
 		add("fence "+f.Target.String(), "by", f.By.String(), "group", f.Group, "state", string(f.State), "method", f.Method,

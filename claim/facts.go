@@ -48,10 +48,10 @@ func (m *Machine) mustRelease() bool {
 	return m.mine() && (m.leaves() || m.dropped == m.group.Epoch)
 }
 
-// mayFence reports whether we are the owner of the newest epoch, and the lease that says so
-// still runs.
+// mayFence reports whether we are the owner of the newest epoch, the lease that says so still
+// runs, and no maintenance holds shots back.
 func (m *Machine) mayFence(now time.Duration) bool {
-	return m.want && m.mine() && !m.clear() && m.leaving != m.group.Epoch &&
+	return now >= m.heldBack && m.want && m.mine() && !m.clear() && m.leaving != m.group.Epoch &&
 		(!m.fencing || m.group.Suspect == m.suspect) && now < m.heldTo-m.cfg.Margin
 }
 
@@ -167,6 +167,19 @@ func (m *Machine) release() Action {
 	})
 }
 
+// shotNeeded reports whether, as far as is known, nobody could bind the group without a shot: it was
+// not given back, and expiry is no evidence.
+func (m *Machine) shotNeeded() bool {
+	g := m.group
+	return (!g.Holder.IsZero() || !g.Suspect.IsZero()) && (m.cfg.Protection == arbiter.ProtectFence || g.Protection == arbiter.ProtectFence)
+}
+
+// maintenance says who holds shots back.
+func (m *Machine) maintenance() string {
+	p := m.rec.Maintenance
+	return fmt.Sprintf("maintenance by %s (%s) holds shots back", p.Operator, p.Reason)
+}
+
 // lost says why the group is not kept.
 func (m *Machine) lost(now time.Duration) string {
 	switch {
@@ -184,6 +197,8 @@ func (m *Machine) lost(now time.Duration) string {
 		return "the lease's deadline: no beat was agreed in time"
 	case m.group.Next != "" && m.group.Next != m.cfg.Self.Node:
 		return "it moves to " + m.group.Next
+	case m.fencing && now < m.heldBack:
+		return m.maintenance()
 	case m.fencing && m.clear():
 		return "the suspect is harmless by now: " + string(m.group.Evidence)
 	}
@@ -202,7 +217,7 @@ func (m *Machine) and(reason string) string {
 func (m *Machine) Wake() (time.Duration, bool) {
 	beat := Beat(m.cfg.TTL)
 	at := []time.Duration{
-		m.heldTo - m.cfg.Margin, m.silentAt(), m.retryAt, m.takeAt, m.fenceAt, m.bindAt, m.unbindAt, m.demoteAt,
+		m.heldTo - m.cfg.Margin, m.silentAt(), m.retryAt, m.takeAt, m.fenceAt, m.bindAt, m.unbindAt, m.demoteAt, m.heldBack,
 	}
 	for i := range m.cfg.Outrank {
 		at = append(at, m.stillSince+time.Duration(i+1)*beat, m.silentAt()+time.Duration(i+1)*beat)

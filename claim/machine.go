@@ -78,6 +78,7 @@ type Machine struct {
 	rec        arbiter.Record
 	group      arbiter.Group
 	seen       bool          // a record came; until then group is inherited or empty
+	heldBack   time.Duration // until when a maintenance holds our shots back
 	stillSince time.Duration // when the sight that a challenger quotes last changed
 	pulses     map[string]pulse
 
@@ -183,6 +184,12 @@ func (m *Machine) observe(now time.Duration, r arbiter.Record) {
 	for name, n := range r.Nodes {
 		if p, ok := m.pulses[name]; !ok || p.node != n {
 			m.pulses[name] = pulse{n, now}
+		}
+	}
+	if p := r.Maintenance; !m.seen || p.Serial != m.rec.Maintenance.Serial {
+		m.heldBack = 0
+		if p.On {
+			m.heldBack = now + p.For()
 		}
 	}
 	group := r.Groups[m.cfg.Group]

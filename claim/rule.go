@@ -111,7 +111,9 @@ func (m *Machine) getProof(now time.Duration) (Action, string) {
 	suspect := m.group.Suspect
 	other, open := m.rec.OpenFence(suspect.Node)
 	switch {
-	case !m.mayFence(now):
+	case now < m.heldBack && m.group.Protection != arbiter.ProtectLease:
+		return nil, m.maintenance()
+	case !m.mayFence(now) && now >= m.heldBack:
 		return nil, fmt.Sprintf("waiting for a beat to be agreed before %s is dealt with", suspect.Node)
 	case m.group.Protection == arbiter.ProtectLease && m.free2propose(now):
 		return m.propose(arbiter.Clear{
@@ -158,6 +160,8 @@ func (m *Machine) challenge(now time.Duration) (Action, string) {
 		return nil, m.and("leaving it to others for a while")
 	case !g.Holder.IsZero() && now < m.silentAt():
 		return nil, fmt.Sprintf("%s holds it and renews", g.Holder.Node)
+	case now < m.heldBack && m.shotNeeded():
+		return nil, m.maintenance()
 	case g.Next != "" && g.Next != m.cfg.Self.Node && now < at:
 		return nil, "waiting for " + g.Next + ", which it was moved to"
 	case now < at && ahead > 0:

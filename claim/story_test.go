@@ -124,6 +124,11 @@ func (s *story) do(w []string) error {
 		s.blind = true
 		defer func() { s.blind = false }()
 		return s.other(w[1], w[2], w[3:])
+	case "maintenance": // on for some time, or off
+		length, _ := time.ParseDuration(rest)
+		return s.happens(arbiter.Maintain{
+			Node: "arb", On: length > 0, Seen: s.ledger.Maintenance.Serial, ForMS: length.Milliseconds(), Operator: "ann", Reason: "patches",
+		})
 	case "attest":
 		b := s.boot(w[1])
 		return s.happens(arbiter.Attest{Node: "arb", Target: b, Seen: s.ledger.Nodes[b.Node].Beat, Operator: "ann", Reason: strings.Join(w[2:], " ")})

@@ -45,7 +45,8 @@ type Daemon struct {
 	watchers map[chan struct{}]bool
 	compared map[string]compared // with this node's file, by node
 	ended    string              // the session's end, once told
-	health   LedgerStatus        // as of lookedAt
+	hold     hold
+	health   LedgerStatus // as of lookedAt
 	lookedAt time.Duration
 
 	record             arbiter.Record // the newest that came

@@ -64,6 +64,7 @@ func (d *Daemon) deliver(now time.Duration) {
 		return
 	}
 	d.undelivered = false
+	d.noteMaintenance(now)
 	for name, n := range d.record.Nodes {
 		p, known := d.pulses[name]
 		if !known || p.node.Boot != n.Boot || p.node.Beat != n.Beat {
@@ -110,6 +111,7 @@ const lookPause = time.Second
 // lookAround notices that the ledger was lost or came back, and that alarms have ended.
 func (d *Daemon) lookAround(now time.Duration) {
 	d.lookedAt = now
+	d.endMaintenance(now)
 	if d.o.Ledger != nil {
 		was := d.health
 		d.health = d.o.Ledger.Status()
@@ -218,6 +220,9 @@ func stamp(c arbiter.Command) arbiter.Command {
 		c.At = at
 		return c
 	case arbiter.Order:
+		c.At = at
+		return c
+	case arbiter.Maintain:
 		c.At = at
 		return c
 	case arbiter.Unfence:

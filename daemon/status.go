@@ -39,6 +39,10 @@ func (d *Daemon) status(now time.Duration) api.Status {
 	if d.ended != "" {
 		s.Warnings = append(s.Warnings, d.ended)
 	}
+	if m := d.maintenance(now); m != nil {
+		s.Maintenance = m
+		s.Warnings = append(s.Warnings, fmt.Sprintf("maintenance by %s (%s): nobody is fenced, and nothing that needs a fence is taken over", m.Operator, m.Reason))
+	}
 	s.Warnings = append(s.Warnings, d.unprotected()...)
 	s.Warnings = append(s.Warnings, d.unidentified()...)
 	for _, n := range d.o.Nodes {

@@ -17,6 +17,10 @@ func substance(s api.Status) string {
 			s.Nodes[i].FencePaths[j].CheckAgeMS = 0
 		}
 	}
+	if m := s.Maintenance; m != nil {
+		same := *m
+		same.LeftMS, s.Maintenance = 0, &same
+	}
 	for i := range s.Groups {
 		s.Groups[i].DeadlineMS = 0
 	}

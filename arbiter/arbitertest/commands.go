@@ -147,6 +147,9 @@ func (c *Commands) rare(node string, r arbiter.Record) arbiter.Command {
 		}
 		return o
 	}
+	if c.one(8) {
+		return arbiter.Maintain{Node: node, On: c.one(2), Seen: c.number(r.Maintenance.Serial), ForMS: 1000, Operator: "ops", Reason: "patches", At: 9}
+	}
 	for _, name := range c.Nodes {
 		if r.Nodes[name].Barred && !c.one(4) {
 			return arbiter.Unfence{Node: node, Target: r.Nodes[name].Boot, Operator: "ops", At: 9}

@@ -135,7 +135,7 @@ func randomCommands(t *testing.T, ledgers map[string]Ledger) {
 		did[fmt.Sprintf("%T %s", c, arbiter.RefusedAs(err))]++
 	}
 	w.read()
-	for _, kind := range []string{"Register", "Beat", "Take", "Release", "Clear", "Intent", "Report", "Attest", "Move", "Identify", "Order", "Unfence"} {
+	for _, kind := range []string{"Register", "Beat", "Take", "Release", "Clear", "Intent", "Report", "Attest", "Move", "Identify", "Order", "Unfence", "Maintain"} {
 		if did["arbiter."+kind+" "] == 0 {
 			t.Errorf("seed %d carried out no %s: %v", seed, kind, did)
 		}

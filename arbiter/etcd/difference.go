@@ -36,6 +36,9 @@ func (v *view) difference(next arbiter.Record, op string) difference {
 			d.puts[groupKey(name)] = encode(groupValue{g, op})
 		}
 	}
+	if next.Maintenance != v.record.Maintenance {
+		d.puts[maintenanceKey] = encode(maintenanceValue{next.Maintenance, op})
+	}
 	for node, devices := range next.Devices {
 		if !maps.Equal(v.record.Devices[node], devices) {
 			d.puts[deviceKey(node)] = encode(deviceValue{devices, op})

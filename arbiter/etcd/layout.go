@@ -21,7 +21,8 @@ const (
 	fencePrefix = "fence/"
 	// sharedPrefix and a node: what its registration said of its file. It is apart from the node's own
 	// key, which every beat writes.
-	sharedPrefix = "shared/"
+	sharedPrefix   = "shared/"
+	maintenanceKey = "maintenance"
 	// devicePrefix and a node: whose power its fence devices cut.
 	devicePrefix = "device/"
 )
@@ -76,6 +77,10 @@ type (
 	sharedValue struct {
 		Shared string `json:"shared"`
 		Op     string `json:"op"`
+	}
+	maintenanceValue struct {
+		arbiter.Maintenance
+		Op string `json:"op"`
 	}
 	deviceValue struct {
 		Devices map[string]arbiter.Device `json:"devices"`

@@ -78,6 +78,8 @@ func needsOf(r arbiter.Record, c arbiter.Command) needs {
 		if f, open := r.OpenFence(c.Target.Node); open {
 			n.nodes(f.By.Node)
 		}
+	case arbiter.Maintain:
+		n.add("maintenance", maintenanceKey)
 	case arbiter.Unfence:
 		n.nodes(c.Target.Node)
 		n.fences = true

@@ -147,6 +147,12 @@ func (v *view) put(key string, kv *mvccpb.KeyValue) error {
 			return err
 		}
 		s.op = f.Op
+	case key == maintenanceKey:
+		var m maintenanceValue
+		if err := decode(kv.Value, &m); err != nil {
+			return err
+		}
+		r.Maintenance, s.op = m.Maintenance, m.Op
 	case strings.HasPrefix(key, devicePrefix):
 		var d deviceValue
 		if err := decode(kv.Value, &d); err != nil {
@@ -204,6 +210,8 @@ func (v *view) remove(key string) error {
 		v.share(key[len(sharedPrefix):], "")
 	case strings.HasPrefix(key, groupPrefix):
 		delete(v.record.Groups, key[len(groupPrefix):])
+	case key == maintenanceKey:
+		v.record.Maintenance = arbiter.Maintenance{}
 	case strings.HasPrefix(key, devicePrefix):
 		delete(v.record.Devices, key[len(devicePrefix):])
 	case strings.HasPrefix(key, fencePrefix):

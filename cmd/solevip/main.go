@@ -98,7 +98,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage{hint{err, "see " + c.CommandPath() + " --help"}}
 	})
-	root.AddCommand(newRun(), newStatus(), newWatch(), newSwitchover(), newFence(), newCluster(), newLedger(), newCheck(), newImport(), newCert(), newVersion())
+	root.AddCommand(newRun(), newStatus(), newWatch(), newSwitchover(), newFence(), newMaintenance(), newCluster(), newLedger(), newCheck(), newImport(), newCert(), newVersion())
 	return root
 }
 
