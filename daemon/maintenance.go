@@ -45,6 +45,7 @@ func (d *Daemon) endMaintenance(now time.Duration) {
 
 // maintenance is what is held back now, or nil.
 func (d *Daemon) maintenance(now time.Duration) *api.Maintenance {
+	d.noteMaintenance(now) // the status may be asked for before the record is delivered
 	m := d.record.Maintenance
 	if !m.On || now >= d.hold.until {
 		return nil
