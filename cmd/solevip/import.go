@@ -42,7 +42,7 @@ func newImport() *cobra.Command {
 			o.Host = host
 		}
 		res, err := keepalived.Import(importSources(args), o)
-		if output != "json" {
+		if output != "json" || err != nil {
 			reportImport(c.ErrOrStderr(), res)
 		}
 		if errors.Is(err, keepalived.ErrNothing) {
