@@ -22,6 +22,7 @@ func TestTracker(t *testing.T) {
 		{"one good one between begins anew", 3, 2, "+-+-+--", "ggggggb"},
 		{"rise good ones in a row make it good", 3, 2, "-+++", "bbbg"},
 		{"one bad one between begins anew", 3, 2, "-++-+++", "bbbbbbg"},
+		{"after a change counting begins anew", 3, 2, "+--+++--", "ggbbbggb"},
 		{"one is enough where one is asked for", 1, 1, "+-+-", "gbgb"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
