@@ -18,7 +18,8 @@ type Status struct {
 	Leader  string    `json:"leader"` // of the ledger; "" when unknown
 	Nodes   []Machine `json:"nodes"`
 	Groups  []Group   `json:"groups"`
-	Fences  []Fence   `json:"fences"` // newest first
+	Fences  []Fence   `json:"fences"`           // newest first
+	Served  []Served  `json:"served,omitempty"` // other clusters whose ledger these nodes keep
 	// Maintenance holds automatic shots back; null when there is none.
 	Maintenance *Maintenance `json:"maintenance,omitempty"`
 	Warnings    []string     `json:"warnings,omitempty"` // what an operator should mend
@@ -40,6 +41,21 @@ type Machine struct {
 	Voter *bool `json:"voter,omitempty"`
 	// FencePaths is the last check of each of its fence devices, from this node.
 	FencePaths []FencePath `json:"fence_paths,omitempty"`
+}
+
+// Served is another cluster whose ledger these nodes keep, as this node sees it.
+type Served struct {
+	Cluster string       `json:"cluster"`
+	Nodes   []ServedNode `json:"nodes"`
+}
+
+// ServedNode is a node of such a cluster.
+type ServedNode struct {
+	Name      string   `json:"name"`
+	Boot      string   `json:"boot"`
+	BeatAgeMS int64    `json:"beat_age_ms"` // since this node saw its beat change; -1 when it didn't since it started
+	Fenced    bool     `json:"fenced"`
+	Holds     []string `json:"holds"` // groups
 }
 
 // Group is one group of addresses as this node sees it.
@@ -120,9 +136,10 @@ func (s Status) ExitCode() int {
 	return code
 }
 
-// Protected reports whether any group is in the ledger.
+// Protected reports whether any group is in the ledger, or the nodes keep one for other clusters alone.
 func (s Status) Protected() bool {
-	return slices.ContainsFunc(s.Groups, func(g Group) bool { return g.Protection != "vrrp" })
+	arbiters := len(s.Nodes) > 0 && !slices.ContainsFunc(s.Nodes, func(m Machine) bool { return m.Role != "arbiter" })
+	return arbiters || slices.ContainsFunc(s.Groups, func(g Group) bool { return g.Protection != "vrrp" })
 }
 
 // SwitchoverRequest asks that a group move.

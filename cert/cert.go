@@ -1,7 +1,9 @@
 // Package cert makes and loads the certificates by which nodes know each other: one authority per
 // cluster, one certificate per node, mutual TLS 1.3.
 //
-// It owns the files' names, their contents and the rule that a certificate's name is the node's.
+// It owns the files' names, their contents and the rule that a certificate's name is the node's. A
+// node of another cluster that has its ledger with this one's nodes gets a certificate as a guest
+// (guest.go), which says its cluster too and makes it no node of this one.
 // It doesn't decide what a node may do once it is known (raftnode), and it keeps no revocation list:
 // a lost key is answered by a new authority.
 package cert

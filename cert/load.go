@@ -18,6 +18,7 @@ type TLS struct {
 	Client *tls.Config // ServerName is set by whoever dials: the peer's node name
 	files  Files
 	roots  *x509.CertPool
+	guest  bool // the certificate is a guest's
 
 	mu     sync.Mutex
 	loaded tls.Certificate
@@ -26,7 +27,12 @@ type TLS struct {
 
 // Load reads a node's files and checks that they belong together and were issued by that authority.
 func Load(ca, certificate, key string) (*TLS, error) {
-	t := &TLS{files: Files{CA: ca, Cert: certificate, Key: key}, roots: x509.NewCertPool()}
+	return load(Files{CA: ca, Cert: certificate, Key: key}, false)
+}
+
+func load(files Files, guest bool) (*TLS, error) {
+	ca := files.CA
+	t := &TLS{files: files, roots: x509.NewCertPool(), guest: guest}
 	pem, err := os.ReadFile(ca)
 	if err != nil {
 		return nil, fmt.Errorf("cluster authority: %w", err)
@@ -50,6 +56,10 @@ func Load(ca, certificate, key string) (*TLS, error) {
 func (t *TLS) Node() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.guest {
+		g, _ := guestOf(t.loaded.Leaf)
+		return g.Node
+	}
 	name, _ := nameOf(t.loaded.Leaf)
 	return name
 }
@@ -76,6 +86,9 @@ func PeerName(state tls.ConnectionState) (string, error) {
 // the one, accepting the other.
 func nameOf(c *x509.Certificate) (string, error) {
 	name := c.Subject.CommonName
+	if len(c.URIs) > 0 {
+		return "", fmt.Errorf("certificate %q is a guest's (%v), which is no node of this cluster", c.Subject, c.URIs[0])
+	}
 	if !nodeName.MatchString(name) {
 		return "", fmt.Errorf("certificate %q carries no node name", c.Subject)
 	}
@@ -109,10 +122,17 @@ func (t *TLS) read() (tls.Certificate, error) {
 	if err != nil {
 		return c, fmt.Errorf("node certificate %s: %w", t.files.Cert, err)
 	}
-	if _, err := nameOf(c.Leaf); err != nil {
+	uses := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	if t.guest {
+		uses = uses[1:]
+		_, err = guestOf(c.Leaf)
+	} else {
+		_, err = nameOf(c.Leaf)
+	}
+	if err != nil {
 		return c, fmt.Errorf("node certificate %s: %w", t.files.Cert, err)
 	}
-	for _, use := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+	for _, use := range uses {
 		if _, err := c.Leaf.Verify(x509.VerifyOptions{Roots: t.roots, KeyUsages: []x509.ExtKeyUsage{use}}); err != nil {
 			return c, fmt.Errorf("node certificate %s is not good under %s: %w", t.files.Cert, t.files.CA, err)
 		}

@@ -14,6 +14,7 @@ import (
 func (d *document) check(c *Config, o Options) {
 	d.checkTiming(c)
 	d.checkLedger(c)
+	d.checkRemote(c)
 	d.checkCluster(c)
 	d.checkFencing(c)
 	d.checkGroups(c)

@@ -20,7 +20,7 @@ func (d *document) checkCluster(c *Config) {
 	if d.mentions("cluster.nodes") && len(cl.Nodes) == 0 && !d.anyWrong("cluster.nodes") {
 		d.wrong("cluster.nodes", "is empty", "list every node: nodes: {db1: {address: 10.0.0.5}}")
 	}
-	if len(cl.Nodes) > 0 && len(c.members()) == 0 {
+	if len(cl.Nodes) > 0 && len(c.members()) == 0 && len(c.Groups) > 0 {
 		d.wrong("cluster.nodes", "every node is an arbiter", "give at least one the role member, which may hold groups")
 	}
 	for i := range cl.Nodes {
@@ -28,7 +28,8 @@ func (d *document) checkCluster(c *Config) {
 			cl.Nodes[i].Rejoin = cl.Rejoin
 		}
 	}
-	between := protected && c.Ledger.Backend != backendEtcd // the nodes talk to each other
+	between := protected && c.Ledger.Backend == backendRaft // the nodes talk to each other
+	d.checkArbitersOnly(c)
 	d.checkAddresses(c, between)
 	d.checkTransport(c, between)
 	if between {
@@ -36,9 +37,9 @@ func (d *document) checkCluster(c *Config) {
 	}
 }
 
-// protected reports whether any group is certain to need the ledger.
+// protected reports whether the ledger is certain to be needed.
 func (d *document) protected(c *Config) bool {
-	return slices.ContainsFunc(c.Groups, func(g Group) bool {
+	return c.ArbitersOnly() || slices.ContainsFunc(c.Groups, func(g Group) bool {
 		return g.Protection != ProtectVRRP && !d.anyWrong("groups."+g.Name+".protection")
 	})
 }

@@ -15,6 +15,9 @@ func (d *document) checkGroups(c *Config) {
 		names[i] = g.Name
 	}
 	d.checkNames("groups", names, groupName, "use letters, digits, hyphens and underscores, at most 32, and begin with a letter or digit")
+	if !d.mentions("groups") && (len(c.members()) > 0 || len(c.Cluster.Nodes) == 0) {
+		d.wrong("groups", "is missing", "describe at least one group of addresses under groups")
+	}
 	if d.mentions("groups") && len(names) == 0 && !d.anyWrong("groups") {
 		d.wrong("groups", "is empty", "describe at least one group of addresses")
 	}

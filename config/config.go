@@ -32,7 +32,7 @@ type Config struct {
 	Cluster Cluster   `mapstructure:"cluster" required:"true" hint:"write cluster: {name: ..., nodes: {...}}"`
 	Ledger  Ledger    `mapstructure:"ledger"`
 	Fencing []Fencing `mapstructure:"fencing" entry:"NODE" hint:"write db1: {levels: [[{ipmi: {...}}]]}; leave a node out that can't be fenced"`
-	Groups  []Group   `mapstructure:"groups" entry:"GROUP" required:"true" hint:"describe at least one group of addresses under groups"`
+	Groups  []Group   `mapstructure:"groups" entry:"GROUP" hint:"describe at least one group of addresses under groups"`
 	Log     Log       `mapstructure:"log"`
 
 	// Timing follows from Ledger.
@@ -99,11 +99,15 @@ type Node struct {
 
 // Ledger is how the nodes agree on who holds what.
 type Ledger struct {
-	Backend string        `mapstructure:"backend" default:"raft" oneof:"raft etcd"`
+	Backend string        `mapstructure:"backend" default:"raft" oneof:"raft etcd remote"`
 	Etcd    *Etcd         `mapstructure:"etcd"`
 	TTL     time.Duration `mapstructure:"ttl" default:"3s" range:"600ms-60s"`
 	// Margin is how long before a lease's deadline its addresses are down.
 	Margin time.Duration `mapstructure:"margin" computed:"50ms + ttl/60" range:"25ms-10s"`
+	// Arbiters keep the ledger with backend remote: their addresses, with the port once checked.
+	Arbiters []string `mapstructure:"arbiters" hint:"list the address of every arbiter: arbiters: [10.0.9.1, 10.0.9.2, 10.0.9.3]"`
+	// TLS is how this node is known to them.
+	TLS TLS `mapstructure:"tls" hint:"write tls: {ca: ..., cert: ..., key: ...}"`
 }
 
 // Log is what the daemon writes to its standard error.
@@ -112,8 +116,11 @@ type Log struct {
 	Format string `mapstructure:"format" default:"text" oneof:"text json"`
 }
 
-// Protected reports whether any group needs the ledger.
+// Protected reports whether any group needs the ledger, or the nodes keep one for others.
 func (c Config) Protected() bool {
+	if c.ArbitersOnly() {
+		return true
+	}
 	for _, g := range c.Groups {
 		if g.Protection != ProtectVRRP {
 			return true

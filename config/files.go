@@ -30,9 +30,12 @@ func (d *document) readFiles(c *Config, o Options) {
 	if o.Files == WarnFiles {
 		r.report = d.doubt
 	}
-	if e := c.Ledger.Etcd; e != nil {
-		r.etcd(e)
-	} else if c.Protected() {
+	switch {
+	case c.Ledger.Etcd != nil:
+		r.etcd(c.Ledger.Etcd)
+	case c.Ledger.Backend == backendRemote:
+		r.remote(c.Ledger.TLS)
+	case c.Protected():
 		r.certificates()
 	}
 	for i := range c.Fencing {

@@ -50,7 +50,7 @@ func TestTheReferenceShowsTheExample(t *testing.T) {
 // TestEveryKeyIsUsed finds every key of the schema in a file of the tests that is right.
 func TestEveryKeyIsUsed(t *testing.T) {
 	used := map[string]bool{}
-	for _, file := range []string{"full.yaml", "etcd.yaml", "etcd-env.yaml"} {
+	for _, file := range []string{"full.yaml", "etcd.yaml", "etcd-env.yaml", "remote.yaml"} {
 		b, err := os.ReadFile("testdata/files/" + file)
 		if err != nil {
 			t.Fatal(err)

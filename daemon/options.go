@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/solevip/solevip/api"
 	"github.com/solevip/solevip/arbiter"
 	"github.com/solevip/solevip/claim"
 	"github.com/solevip/solevip/fence"
@@ -50,6 +51,11 @@ type LedgerStatus struct {
 	// Voters are the nodes that vote; empty when unknown, or when the ledger is kept elsewhere.
 	Voters   []string
 	Warnings []string // further things that an operator should know
+}
+
+// Host is a ledger that also keeps those of other clusters, and can say which.
+type Host interface {
+	Served() []api.Served
 }
 
 // Members is a ledger that the nodes keep themselves, and so can say who votes in it. It returns who votes then, and whether that is new.

@@ -31,6 +31,9 @@ func (d *Daemon) status(now time.Duration) api.Status {
 		}
 		s.Warnings = append(s.Warnings, l.Warnings...)
 	}
+	if h, ok := d.o.Ledger.(Host); ok {
+		s.Served = h.Served()
+	}
 	for _, a := range d.alarms {
 		if now < a.at+alarmTime {
 			s.Warnings = append(s.Warnings, a.text)

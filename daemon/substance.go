@@ -21,6 +21,14 @@ func substance(s api.Status) string {
 		same := *m
 		same.LeftMS, s.Maintenance = 0, &same
 	}
+	s.Served = slices.Clone(s.Served)
+	for i := range s.Served {
+		nodes := slices.Clone(s.Served[i].Nodes)
+		for j := range nodes {
+			nodes[j].BeatAgeMS = min(nodes[j].BeatAgeMS, 0)
+		}
+		s.Served[i].Nodes = nodes
+	}
 	for i := range s.Groups {
 		s.Groups[i].DeadlineMS = 0
 	}

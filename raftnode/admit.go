@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/solevip/solevip/raftnode/wire"
 )
 
 // How a node comes to take part.
@@ -95,7 +97,7 @@ func (n *Node) helloAll(ctx context.Context) (map[string]introduction, map[strin
 	for name, l := range n.links {
 		wg.Go(func() {
 			var i introduction
-			err := l.call(ctx, askHello, nil, &i)
+			err := l.Call(ctx, wire.AskHello, nil, &i)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -215,7 +217,7 @@ func (n *Node) seekAdmission(ctx context.Context, r *raft.Raft, formed *introduc
 	ctx, cancel := context.WithTimeout(ctx, 4*n.timing.Heartbeat)
 	defer cancel()
 	var got admitted
-	if err := l.call(ctx, askReadmit, ask, &got); err != nil {
+	if err := l.Call(ctx, wire.AskReadmit, ask, &got); err != nil {
 		return fmt.Errorf("%s; the leader's answer: %w", n.lostText(other), err)
 	}
 	n.setProblem(n.lostText(other) + "; the leader " + leader + " is at it")

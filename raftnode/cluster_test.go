@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/solevip/solevip/arbiter"
+	"github.com/solevip/solevip/raftnode/wire"
 )
 
 // virtual runs a test of a three-node cluster in virtual time.
@@ -77,9 +78,9 @@ func TestANodeMayOnlyProposeAsItself(t *testing.T) {
 			t.Errorf("%s registers %s: %v", other, leader, err)
 		}
 		// A node that leaves its own check out is denied by the leader.
-		cmd := proposal{Command: arbiter.Encode(arbiter.Register{Boot: boot(leader)})}
-		err := c.nodes[other].links[leader].call(ctx, askPropose, cmd, nil)
-		if w, ok := errors.AsType[*wireError](err); !ok || w.code != codeDenied {
+		cmd := wire.Proposal{Command: arbiter.Encode(arbiter.Register{Boot: boot(leader)})}
+		err := c.nodes[other].links[leader].Call(ctx, wire.AskPropose, cmd, nil)
+		if w, ok := errors.AsType[*wire.Error](err); !ok || w.Code != wire.Denied {
 			t.Errorf("%s registers %s over the wire: %v", other, leader, err)
 		}
 		if r, err := c.nodes[leader].Read(ctx); err != nil || len(r.Nodes) != 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/solevip/solevip/arbiter"
+	"github.com/solevip/solevip/raftnode/wire"
 )
 
 // sickDisk is a disk whose writes can be made to hang or to fail.
@@ -204,15 +205,15 @@ func TestNothingHappensAfterATermThatWasNotSaved(t *testing.T) {
 
 func TestAnEntryOfANewerVersionStopsTheReplica(t *testing.T) {
 	var told error
-	m := &machine{feed: newFeed(), trip: func(err error) { told = err }}
-	good := arbiter.Encode(arbiter.Register{Boot: boot("a")})
+	m := newMachine(wire.NewFeed(), func(err error) { told = err })
+	good := entry(t, 0, in(own, arbiter.Register{Boot: boot("a")})).Data
 	m.Apply(&raft.Log{Index: 3, Data: good})
 	before := m.current()
-	m.Apply(&raft.Log{Index: 4, Data: []byte(`{"kind":"teleport","body":{}}`)})
+	m.Apply(&raft.Log{Index: 4, Data: []byte(`[{"command":{"kind":"teleport","body":{}}}]`)})
 	if told == nil || !strings.Contains(told.Error(), "upgrade this node") {
 		t.Errorf("told: %v", told)
 	}
-	if out := m.Apply(&raft.Log{Index: 5, Data: good}).(outcome); out.err == nil {
+	if out := m.Apply(&raft.Log{Index: 5, Data: good}).([]outcome)[0]; out.err == nil {
 		t.Error("an entry after one that can't be read was applied")
 	}
 	if got := m.current(); got.Index != before.Index {

@@ -21,11 +21,11 @@ type fabric struct {
 	mu        sync.Mutex
 	listeners map[string]*memListener
 	cuts      map[[2]string]bool // from, to
-	wires     map[*wire]struct{}
+	wires     map[*cable]struct{}
 }
 
 func newFabric() *fabric {
-	return &fabric{listeners: map[string]*memListener{}, cuts: map[[2]string]bool{}, wires: map[*wire]struct{}{}}
+	return &fabric{listeners: map[string]*memListener{}, cuts: map[[2]string]bool{}, wires: map[*cable]struct{}{}}
 }
 
 type memListener struct {
@@ -85,7 +85,7 @@ func (f *fabric) dialer(from string) func(context.Context, string) (net.Conn, er
 			return nil, errors.New("connection refused")
 		}
 		here, there := net.Pipe()
-		a, b := &wire{Conn: here, net: f, from: from, to: to}, &wire{Conn: there, net: f, from: to, to: from}
+		a, b := &cable{Conn: here, net: f, from: from, to: to}, &cable{Conn: there, net: f, from: to, to: from}
 		a.other, b.other = b, a
 		f.mu.Lock()
 		f.wires[a], f.wires[b] = struct{}{}, struct{}{}
@@ -103,18 +103,18 @@ func (f *fabric) dialer(from string) func(context.Context, string) (net.Conn, er
 	}
 }
 
-// wire is one end of a connection.
-type wire struct {
+// cable is one end of a connection.
+type cable struct {
 	net.Conn
 	net      *fabric
 	from, to string
-	other    *wire
+	other    *cable
 
 	mu   sync.Mutex
 	dead bool // something was lost on the way, so nothing later can arrive
 }
 
-func (w *wire) Write(b []byte) (int, error) {
+func (w *cable) Write(b []byte) (int, error) {
 	w.net.mu.Lock()
 	cut := w.net.cuts[[2]string{w.from, w.to}]
 	w.net.mu.Unlock()
@@ -129,7 +129,7 @@ func (w *wire) Write(b []byte) (int, error) {
 }
 
 // Close tells the other end only over an uncut wire.
-func (w *wire) Close() error {
+func (w *cable) Close() error {
 	w.net.mu.Lock()
 	cut := w.net.cuts[[2]string{w.from, w.to}]
 	delete(w.net.wires, w)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/solevip/solevip/arbiter"
+	"github.com/solevip/solevip/raftnode/wire"
 )
 
 func TestTwoOfThreeFormNoLedger(t *testing.T) {
@@ -283,7 +284,7 @@ func TestAStreamForAFormerDiskIsRefused(t *testing.T) {
 	virtual(t, func(t *testing.T, c *cluster) {
 		c.startAll()
 		leader, other := c.leader(), c.follower()
-		conn, err := c.nodes[leader].port.dial(t.Context(), kindRaft, other+"/former")
+		conn, err := c.nodes[leader].port.dial(t.Context(), wire.KindRaft, other+"/former")
 		if err == nil {
 			conn.Close()
 			t.Fatal("a stream to a former disk was accepted")

@@ -58,7 +58,7 @@ func (s *store) begin(r arbiter.Record) error {
 	if err != nil {
 		return fmt.Errorf("snapshot of the imported ledger: %w", err)
 	}
-	if err := (image{Format: imageFormat, Record: r}).Persist(sink); err != nil {
+	if err := (image{Format: imageFormat, Spaces: map[string]arbiter.Record{own: r}}).Persist(sink); err != nil {
 		return err
 	}
 	if err := s.bolt.SetUint64([]byte("CurrentTerm"), 1); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/solevip/solevip/arbiter"
+	"github.com/solevip/solevip/raftnode/wire"
 )
 
 // leadership is who leads, as far as this node knows: "" for nobody.
@@ -91,12 +92,12 @@ func (n *Node) follow(ctx context.Context) {
 		}
 		sub, cancel := context.WithCancel(ctx)
 		stop := context.AfterFunc(reign, cancel)
-		err := n.links[leader].stream(sub, askWatch, func(raw json.RawMessage) error {
+		err := n.links[leader].Stream(sub, wire.AskWatch, func(raw json.RawMessage) error {
 			var r arbiter.Record
 			if err := json.Unmarshal(raw, &r); err != nil {
 				return err
 			}
-			n.feed.agreed(r)
+			n.feed.Agreed(r)
 			return nil
 		})
 		stop()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/solevip/solevip/raftnode/wire"
 )
 
 // Who votes, and who says so.
@@ -77,14 +79,14 @@ func (n *Node) askChange(ctx context.Context, c change) (Membership, error) {
 		if leader != "" {
 			got, err := n.changeAt(ctx, leader, c)
 			m.Changed = m.Changed || got.Changed
-			switch w, answered := errors.AsType[*wireError](err); {
+			switch w, answered := errors.AsType[*wire.Error](err); {
 			case err == nil && got.Done:
 				m.Voters = got.Voters
 				return m, nil
 			case err == nil:
 				last = fmt.Errorf("%s is taken in and has yet to catch up", c.Node)
-			case answered && w.code == codeDenied:
-				return m, fmt.Errorf("%s node %s: %w: %s", c.Do, c.Node, ErrDenied, w.text)
+			case answered && w.Code == wire.Denied:
+				return m, fmt.Errorf("%s node %s: %w: %s", c.Do, c.Node, ErrDenied, w.Text)
 			default:
 				last = err
 			}
@@ -104,7 +106,7 @@ func (n *Node) changeAt(ctx context.Context, leader string, c change) (got chang
 	}
 	ctx, cancel := context.WithTimeout(ctx, 8*n.timing.Heartbeat)
 	defer cancel()
-	return got, l.call(ctx, askMember, c, &got)
+	return got, l.Call(ctx, wire.AskMember, c, &got)
 }
 
 // changeFor makes the next step of a change that a peer asks for.
@@ -261,5 +263,5 @@ func strangers(peers []Peer, servers []raft.Server) []string {
 
 // denied is the leader's word that something will not be done.
 func denied(format string, args ...any) error {
-	return &wireError{code: codeDenied, text: fmt.Sprintf(format, args...)}
+	return &wire.Error{Code: wire.Denied, Text: fmt.Sprintf(format, args...)}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/solevip/solevip/arbiter"
+	"github.com/solevip/solevip/raftnode/wire"
 )
 
 // Raft's own settings that don't follow from the ttl. A node beats a few times per ttl, so the log
@@ -34,10 +35,11 @@ type Node struct {
 	log     *slog.Logger
 	store   *store
 	guard   *watchdog
-	feed    *feed
+	feed    *wire.Feed
 	fsm     *machine
+	beats   batcher
 	port    *port
-	links   map[string]*link
+	links   map[string]*wire.Link
 	encoded *encoder
 	leader  leadership
 	said    *seldom
@@ -88,20 +90,24 @@ func Start(ctx context.Context, opt Options) (*Node, error) {
 	}
 	life, stop := context.WithCancel(context.Background())
 	n := &Node{
-		encoded: &encoder{}, opt: opt, timing: timing, log: opt.Log, store: s, feed: newFeed(), said: newSeldom(repeatEvery),
-		links: map[string]*link{}, failed: make(chan error, 1), life: life, stop: stop,
+		encoded: &encoder{known: map[string]encoded{}}, opt: opt, timing: timing, log: opt.Log, store: s, feed: wire.NewFeed(), said: newSeldom(repeatEvery),
+		links: map[string]*wire.Link{}, failed: make(chan error, 1), life: life, stop: stop,
 	}
 	n.guard = &watchdog{storage: s.bolt, limit: timing.Stall, slow: timing.Slow, trip: n.fail}
 	if opt.disk != nil {
 		n.guard.storage = opt.disk(s.bolt)
 	}
-	n.fsm = &machine{feed: n.feed, trip: n.fail}
+	n.fsm = newMachine(n.feed, n.fail)
+	n.beats = batcher{propose: n.agree, start: n.wg.Go}
 	n.port = &port{
 		opt: &n.opt, ln: ln, log: n.log, said: newSeldom(time.Minute), conns: map[*tracked]struct{}{},
-		identity: n.identity, onRaft: n.onRaft, onAsk: n.serve,
+		beat: timing.Heartbeat, identity: n.identity, onRaft: n.onRaft, onAsk: n.serve,
 	}
 	for _, peer := range opt.others() {
-		n.links[peer] = newLink(n.port, peer, timing.Heartbeat)
+		n.links[peer] = wire.NewLink(wire.LinkOptions{
+			Peer: peer, Go: n.port.spawn, Quiet: func() time.Duration { return timing.Heartbeat },
+			Dial: func(ctx context.Context) (net.Conn, error) { return n.port.dial(ctx, wire.KindRequest, peer) },
+		})
 	}
 	if err := n.resume(); err != nil {
 		stop()
@@ -316,7 +322,7 @@ func (n *Node) close() error {
 	err := n.haltRaft()
 	n.port.close()
 	n.wg.Wait()
-	n.feed.close()
+	n.feed.Close()
 	n.mu.Lock()
 	n.over = true
 	close(n.failed)
@@ -331,7 +337,7 @@ func (n *Node) close() error {
 // nothing older than it has. It is closed when ctx is done or the node closes. The first record
 // comes with the first commit that this node learns of after its start.
 func (n *Node) Watch(ctx context.Context) <-chan arbiter.Record {
-	w, end := n.feed.watch()
+	w, end := n.feed.Watch()
 	context.AfterFunc(ctx, end)
 	return w
 }

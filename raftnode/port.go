@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/solevip/solevip/cert"
+	"github.com/solevip/solevip/raftnode/wire"
 )
 
 // port is the one port between the nodes: it accepts and dials, proves who is there, and sorts
@@ -27,7 +28,8 @@ type port struct {
 	// Raft is running ("" otherwise).
 	identity func() (ledger, server string)
 	onRaft   func(net.Conn)
-	onAsk    func(ctx context.Context, peer string, c net.Conn)
+	onAsk    func(ctx context.Context, who caller, c net.Conn)
+	beat     time.Duration // the ledger's heartbeat
 
 	mu     sync.Mutex
 	conns  map[*tracked]struct{}
@@ -35,10 +37,13 @@ type port struct {
 	wg     sync.WaitGroup
 }
 
-const (
-	greetLimit    = 2 * time.Second // for TLS and greeting together
-	maxHandshakes = 64              // connections that haven't yet proved who they are
-)
+// maxHandshakes is how many connections there may be that haven't yet proved who they are.
+const maxHandshakes = 64
+
+// caller is who is at the other end: a node of this cluster (space is own), or a guest.
+type caller struct {
+	node, space string
+}
 
 // accept runs until the listener is closed.
 func (p *port) accept(ctx context.Context) {
@@ -71,7 +76,7 @@ func (p *port) accept(ctx context.Context) {
 		}
 		go func() {
 			defer p.wg.Done()
-			kind, peer, c, err := p.welcome(ctx, conn)
+			kind, who, c, err := p.welcome(ctx, conn)
 			<-slots
 			if err != nil {
 				conn.Close()
@@ -80,12 +85,12 @@ func (p *port) accept(ctx context.Context) {
 				}
 				return
 			}
-			if kind == kindRaft {
+			if kind == wire.KindRaft {
 				p.onRaft(c)
 				return
 			}
 			defer c.Close()
-			p.onAsk(ctx, peer, c)
+			p.onAsk(ctx, who, c)
 		}()
 	}
 }
@@ -101,64 +106,91 @@ func (p *port) begin() bool {
 	return true
 }
 
+// spawn runs a goroutine that the port waits for; false says that the port is closing.
+func (p *port) spawn(f func()) bool {
+	if !p.begin() {
+		return false
+	}
+	go func() {
+		defer p.wg.Done()
+		f()
+	}()
+	return true
+}
+
 // errProbe is a connection that said nothing: a port scan, or a health check.
 var errProbe = errors.New("the connection closed before it said anything")
 
 // welcome lets a connection prove who it is.
-func (p *port) welcome(ctx context.Context, raw net.Conn) (kind byte, peer string, c net.Conn, err error) {
-	if err := raw.SetDeadline(time.Now().Add(greetLimit)); err != nil {
-		return 0, "", nil, errProbe
+func (p *port) welcome(ctx context.Context, raw net.Conn) (kind byte, who caller, c net.Conn, err error) {
+	if err := raw.SetDeadline(time.Now().Add(wire.GreetLimit)); err != nil {
+		return 0, who, nil, errProbe
 	}
 	t := &tracked{Conn: raw, raw: raw, port: p}
 	if !p.track(t) {
-		return 0, "", nil, net.ErrClosed
+		return 0, who, nil, net.ErrClosed
 	}
 	defer func() {
 		if err != nil {
 			t.Close()
 		}
 	}()
+	var state tls.ConnectionState
 	if p.opt.TLS != nil {
 		tc := tls.Server(raw, p.opt.TLS.Server)
 		if err := tc.HandshakeContext(ctx); err != nil {
-			return 0, "", nil, fmt.Errorf("no proof of identity: %w", err)
+			return 0, who, nil, fmt.Errorf("no proof of identity: %w", err)
 		}
-		if peer, err = cert.PeerName(tc.ConnectionState()); err != nil {
-			return 0, "", nil, err
-		}
-		t.Conn = tc
+		t.Conn, state = tc, tc.ConnectionState()
 	}
 	var first [1]byte
 	if _, err := t.Read(first[:]); err != nil {
-		return 0, "", nil, errProbe
+		return 0, who, nil, errProbe
 	}
-	var g greeting
-	if err := readFrame(t, &g, maxGreeting); err != nil {
-		return 0, "", nil, fmt.Errorf("greeting: %w", err)
+	var g wire.Greeting
+	if err := wire.Read(t, &g, wire.MaxGreeting); err != nil {
+		return 0, who, nil, fmt.Errorf("greeting: %w", err)
 	}
-	refused := p.judge(first[0], g, peer)
-	var w welcome
+	who, refused := p.meet(first[0], g, state)
+	w := wire.Welcome{Heartbeat: p.beat}
 	if refused != nil {
 		w.Error = refused.Error()
 	}
-	if err := writeFrame(t, w, maxGreeting); err != nil {
-		return 0, "", nil, fmt.Errorf("greeting: %w", err)
+	if err := wire.Write(t, w, wire.MaxGreeting); err != nil {
+		return 0, who, nil, fmt.Errorf("greeting: %w", err)
 	}
 	if refused != nil {
-		return 0, "", nil, fmt.Errorf("from node %q: %w", g.From, refused)
+		return 0, who, nil, fmt.Errorf("from node %q: %w", g.From, refused)
 	}
-	return first[0], g.From, t, raw.SetDeadline(time.Time{})
+	return first[0], who, t, raw.SetDeadline(time.Time{})
+}
+
+// meet says who is there, and why a greeting is refused.
+func (p *port) meet(kind byte, g wire.Greeting, state tls.ConnectionState) (caller, error) {
+	if kind == wire.KindGuest {
+		guest, err := cert.GuestOf(state)
+		who := caller{node: guest.Node, space: guest.Cluster}
+		return who, p.judgeGuest(g, who, err)
+	}
+	var proved string
+	if p.opt.TLS != nil {
+		var err error
+		if proved, err = cert.PeerName(state); err != nil {
+			return caller{}, err
+		}
+	}
+	return caller{node: g.From, space: own}, p.judge(kind, g, proved)
 }
 
 // judge says why a greeting is refused, in words for the log of both nodes.
-func (p *port) judge(kind byte, g greeting, proved string) error {
+func (p *port) judge(kind byte, g wire.Greeting, proved string) error {
 	ledger, id := p.identity()
 	self := p.opt.Self
 	switch {
-	case kind != kindRaft && kind != kindRequest:
+	case kind != wire.KindRaft && kind != wire.KindRequest:
 		return fmt.Errorf("unknown kind of stream %q", kind)
-	case g.Version != wireVersion:
-		return fmt.Errorf("%s speaks version %d of the wire format, and not %d: run the same release on all nodes", self, wireVersion, g.Version)
+	case g.Version != wire.Version:
+		return fmt.Errorf("%s speaks version %d of the wire format, and not %d: run the same release on all nodes", self, wire.Version, g.Version)
 	case p.opt.TLS != nil && g.From != proved:
 		return fmt.Errorf("the certificate is for node %q, not for %q", proved, g.From)
 	case g.Cluster != p.opt.Cluster:
@@ -167,11 +199,11 @@ func (p *port) judge(kind byte, g greeting, proved string) error {
 		return fmt.Errorf("%s's file lists no other node %q (it lists %v): use the same file on every node", self, g.From, nodeNames(p.opt.Peers))
 	case g.Ledger != "" && ledger != "" && g.Ledger != ledger:
 		return fmt.Errorf("%s is part of ledger %s, not of %s: one of the two nodes has the state of another cluster; move its state directory away", self, ledger, g.Ledger)
-	case kind == kindRequest && g.To != self:
+	case kind == wire.KindRequest && g.To != self:
 		return fmt.Errorf("this is node %s, not %s: check the addresses in the file", self, g.To)
-	case kind == kindRaft && id == "":
+	case kind == wire.KindRaft && id == "":
 		return fmt.Errorf("%s takes no part in the ledger now", self)
-	case kind == kindRaft && g.To != id:
+	case kind == wire.KindRaft && g.To != id:
 		return fmt.Errorf("this is %s, not %s", id, g.To)
 	}
 	return nil
@@ -180,7 +212,7 @@ func (p *port) judge(kind byte, g greeting, proved string) error {
 // dial opens a stream to a node, or to a server id for Raft.
 func (p *port) dial(ctx context.Context, kind byte, to string) (_ net.Conn, err error) {
 	name := nodeOf(raft.ServerID(to))
-	ctx, cancel := context.WithTimeout(ctx, greetLimit)
+	ctx, cancel := context.WithTimeout(ctx, wire.GreetLimit)
 	defer cancel()
 	raw, err := p.opt.Dial(ctx, p.opt.peer(name).Address)
 	if err != nil {
@@ -214,15 +246,15 @@ func (p *port) dial(ctx context.Context, kind byte, to string) (_ net.Conn, err 
 		t.Conn = tc
 	}
 	ledger, _ := p.identity()
-	hello := greeting{Version: wireVersion, Cluster: p.opt.Cluster, Ledger: ledger, From: p.opt.Self, To: to}
+	hello := wire.Greeting{Version: wire.Version, Cluster: p.opt.Cluster, Ledger: ledger, From: p.opt.Self, To: to}
 	if _, err := t.Write([]byte{kind}); err != nil {
 		return nil, err
 	}
-	if err := writeFrame(t, hello, maxGreeting); err != nil {
+	if err := wire.Write(t, hello, wire.MaxGreeting); err != nil {
 		return nil, err
 	}
-	var w welcome
-	if err := readFrame(t, &w, maxGreeting); err != nil {
+	var w wire.Welcome
+	if err := wire.Read(t, &w, wire.MaxGreeting); err != nil {
 		return nil, err
 	}
 	if w.Error != "" {

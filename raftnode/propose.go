@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/solevip/solevip/arbiter"
+	"github.com/solevip/solevip/raftnode/wire"
 )
 
 // ErrNotProposed says that a proposal certainly had no effect: no leader took it. Any other error
@@ -17,11 +18,6 @@ var ErrNotProposed = errors.New("not proposed")
 
 // ErrNotYou says that a node proposed in another node's name.
 var ErrNotYou = errors.New("a node may only beat, take and release as itself")
-
-// proposal is the body of a propose request.
-type proposal struct {
-	Command []byte `json:"command"`
-}
 
 // Propose has a command agreed, by way of whichever node leads. A nil error means that it was
 // applied, and the record is the ledger as of then. A *arbiter.Refusal means that it was agreed to
@@ -35,13 +31,13 @@ func (n *Node) Propose(ctx context.Context, cmd arbiter.Command) (arbiter.Record
 	if cmd.Actor() != n.opt.Self {
 		return arbiter.Record{}, fmt.Errorf("%v: proposed by %s: %w", cmd, n.opt.Self, ErrNotYou)
 	}
-	a, err := n.repeat(ctx, repeatable(cmd), func(ctx context.Context, leader string) (agreed, error) {
+	a, err := n.repeat(ctx, repeatable(cmd), func(ctx context.Context, leader string) (wire.Agreed, error) {
 		data := arbiter.Encode(cmd)
 		if leader == n.opt.Self {
-			return n.apply(ctx, data)
+			return n.applyOwn(ctx, data)
 		}
-		var a agreed
-		return a, n.links[leader].call(ctx, askPropose, proposal{Command: data}, &a)
+		var a wire.Agreed
+		return a, n.links[leader].Call(ctx, wire.AskPropose, wire.Proposal{Command: data}, &a)
 	})
 	if err != nil {
 		return arbiter.Record{}, fmt.Errorf("%v: %w", cmd, err)
@@ -64,12 +60,12 @@ func repeatable(cmd arbiter.Command) bool {
 // Read returns the ledger as it is at some instant between call and return: it waits for a
 // committed barrier at the leader.
 func (n *Node) Read(ctx context.Context) (arbiter.Record, error) {
-	a, err := n.repeat(ctx, true, func(ctx context.Context, leader string) (agreed, error) {
+	a, err := n.repeat(ctx, true, func(ctx context.Context, leader string) (wire.Agreed, error) {
 		if leader == n.opt.Self {
-			return n.read(ctx)
+			return n.read(ctx, own)
 		}
-		var a agreed
-		return a, n.links[leader].call(ctx, askRead, nil, &a)
+		var a wire.Agreed
+		return a, n.links[leader].Call(ctx, wire.AskRead, nil, &a)
 	})
 	if err != nil {
 		return arbiter.Record{}, fmt.Errorf("read the ledger: %w", err)
@@ -79,7 +75,7 @@ func (n *Node) Read(ctx context.Context) (arbiter.Record, error) {
 
 // repeat tries at the leader until there's an answer, again when nothing was proposed, and, where
 // that does no harm, when the outcome is unknown.
-func (n *Node) repeat(ctx context.Context, harmless bool, try func(context.Context, string) (agreed, error)) (agreed, error) {
+func (n *Node) repeat(ctx context.Context, harmless bool, try func(context.Context, string) (wire.Agreed, error)) (wire.Agreed, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(n.life, cancel)()
@@ -101,29 +97,29 @@ func (n *Node) repeat(ctx context.Context, harmless bool, try func(context.Conte
 			return a, nil
 		}
 		last = err
-		switch w, answered := errors.AsType[*wireError](err); {
-		case answered && w.code == codeDenied:
-			return agreed{}, fmt.Errorf("%w: %w", ErrNotProposed, err)
-		case answered && w.code == codeNothing || errors.Is(err, errUnsent):
+		switch w, answered := errors.AsType[*wire.Error](err); {
+		case answered && w.Code == wire.Denied:
+			return wire.Agreed{}, fmt.Errorf("%w: %w", ErrNotProposed, err)
+		case answered && w.Code == wire.Nothing || errors.Is(err, wire.ErrUnsent):
 		case harmless:
 			unknown = err
 		default:
 			n.doubted()
-			return agreed{}, fmt.Errorf("outcome unknown: %w", err)
+			return wire.Agreed{}, fmt.Errorf("outcome unknown: %w", err)
 		}
 		pause(ctx, reign.Done(), n.timing.Heartbeat/20<<min(tries, 3))
 	}
 	n.doubted()
 	if unknown != nil {
-		return agreed{}, fmt.Errorf("outcome unknown: %w", unknown)
+		return wire.Agreed{}, fmt.Errorf("outcome unknown: %w", unknown)
 	}
-	return agreed{}, fmt.Errorf("%w: %w", ErrNotProposed, last)
+	return wire.Agreed{}, fmt.Errorf("%w: %w", ErrNotProposed, last)
 }
 
 // attempt is one try at one leader, which ends when the leader is known to be another. Where a lost
 // answer does no harm it is given up at once then, and after an attempt's time in any case;
 // elsewhere the former leader has a heartbeat left to give its answer.
-func (n *Node) attempt(ctx context.Context, leader string, harmless bool, try func(context.Context, string) (agreed, error)) (agreed, error) {
+func (n *Node) attempt(ctx context.Context, leader string, harmless bool, try func(context.Context, string) (wire.Agreed, error)) (wire.Agreed, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	patience := n.timing.Heartbeat
@@ -134,7 +130,7 @@ func (n *Node) attempt(ctx context.Context, leader string, harmless bool, try fu
 	}
 	now, reign := n.leader.get()
 	if now != leader {
-		return agreed{}, fmt.Errorf("leader changed: %w", errUnsent)
+		return wire.Agreed{}, fmt.Errorf("leader changed: %w", wire.ErrUnsent)
 	}
 	defer context.AfterFunc(reign, func() { time.AfterFunc(patience, cancel) })()
 	return try(ctx, leader)
@@ -151,7 +147,7 @@ func (n *Node) ended() error {
 }
 
 func (n *Node) settled(r arbiter.Record) {
-	n.feed.confirmed(r)
+	n.feed.Confirmed(r)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.doubt = false
@@ -165,36 +161,52 @@ func (n *Node) doubted() {
 
 // nothing is the leader's word that a proposal has no effect.
 func nothing(format string, args ...any) error {
-	return &wireError{code: codeNothing, text: fmt.Sprintf(format, args...)}
+	return &wire.Error{Code: wire.Nothing, Text: fmt.Sprintf(format, args...)}
 }
 
-// apply has a command agreed by this node as the leader.
-func (n *Node) apply(ctx context.Context, data []byte) (agreed, error) {
+// applyOwn has a command of this cluster agreed by this node as the leader.
+func (n *Node) applyOwn(ctx context.Context, command []byte) (wire.Agreed, error) {
+	out, err := n.agree(ctx, []item{{Space: own, Command: command}})
+	if err != nil {
+		return wire.Agreed{}, err
+	}
+	return out[0].Agreed, out[0].err
+}
+
+// agree has an entry agreed by this node as the leader. There is an outcome for each item.
+func (n *Node) agree(ctx context.Context, items []item) ([]outcome, error) {
 	r, limit, err := n.leading(ctx)
 	if err != nil {
-		return agreed{}, err
+		return nil, err
+	}
+	data, err := encodeEntry(items...)
+	if err != nil {
+		return nil, denied("%v", err)
 	}
 	if err := n.awaited(r); err != nil {
-		return agreed{}, nothing("%v", err)
+		return nil, nothing("%v", err)
 	}
 	f := r.Apply(data, limit)
 	if err := judge(await(f, limit, ctx.Done())); err != nil {
-		return agreed{}, err
+		return nil, err
 	}
-	out := f.Response().(outcome)
-	return out.agreed, out.err
+	out := f.Response().([]outcome)
+	if len(out) != len(items) { // the entry could not be read back
+		return nil, out[0].err
+	}
+	return out, nil
 }
 
 // read waits for a barrier of this node as the leader.
-func (n *Node) read(ctx context.Context) (agreed, error) {
+func (n *Node) read(ctx context.Context, space string) (wire.Agreed, error) {
 	r, limit, err := n.leading(ctx)
 	if err != nil {
-		return agreed{}, err
+		return wire.Agreed{}, err
 	}
 	if err := judge(await(r.Barrier(limit), limit, ctx.Done())); err != nil {
-		return agreed{}, err
+		return wire.Agreed{}, err
 	}
-	return agreed{Record: n.fsm.current()}, nil
+	return wire.Agreed{Record: n.fsm.in(space)}, nil
 }
 
 // leading is Raft when this node leads, and how long a request may take.
@@ -222,8 +234,10 @@ func judge(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress),
-		errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrRaftShutdown):
+		errors.Is(err, raft.ErrEnqueueTimeout):
 		return nothing("%v", err)
 	}
-	return &wireError{code: codeUnknown, text: err.Error()}
+	// ErrRaftShutdown is not among them: a committed entry that no longer comes to the machine, because
+	// Raft is shutting down, ends with it too (hashicorp/raft, processLogs).
+	return &wire.Error{Code: wire.Unknown, Text: err.Error()}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/solevip/solevip/raftnode/wire"
 )
 
 // caughtUp is how many entries a new disk may lack when it gets its vote.
@@ -32,7 +34,7 @@ type admitted struct {
 func (n *Node) readmit(ctx context.Context, peer string, body json.RawMessage) (admitted, error) {
 	var ask admission
 	if err := json.Unmarshal(body, &ask); err != nil || nodeOf(raft.ServerID(ask.ID)) != peer {
-		return admitted{}, &wireError{code: codeDenied, text: fmt.Sprintf("%s asks to admit %q", peer, ask.ID)}
+		return admitted{}, &wire.Error{Code: wire.Denied, Text: fmt.Sprintf("%s asks to admit %q", peer, ask.ID)}
 	}
 	if !n.membership.TryLock() {
 		return admitted{}, nothing("another change of membership is under way")
@@ -97,11 +99,11 @@ func (n *Node) committedServers(ctx context.Context, r *raft.Raft, limit time.Du
 // with the same name somewhere else can't take the first one's place.
 func (n *Node) confirmDisk(ctx context.Context, peer, id string) error {
 	var i introduction
-	if err := n.links[peer].call(ctx, askHello, nil, &i); err != nil {
+	if err := n.links[peer].Call(ctx, wire.AskHello, nil, &i); err != nil {
 		return nothing("%s asks to be admitted, but isn't reached at its address %s: %v", peer, n.opt.peer(peer).Address, err)
 	}
 	if i.ID != id {
-		return &wireError{code: codeDenied, text: fmt.Sprintf("%s asks to be admitted as %s, but at its address %s there is %s: two machines have the same name", peer, id, n.opt.peer(peer).Address, i.ID)}
+		return &wire.Error{Code: wire.Denied, Text: fmt.Sprintf("%s asks to be admitted as %s, but at its address %s there is %s: two machines have the same name", peer, id, n.opt.peer(peer).Address, i.ID)}
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/solevip/solevip/arbiter"
+	"github.com/solevip/solevip/raftnode/wire"
 )
 
 const (
@@ -22,25 +23,26 @@ const (
 
 // asker is a peer's request connection, as this node serves it.
 type asker struct {
-	node *Node
-	peer string
-	conn net.Conn
+	node  *Node
+	peer  string
+	space string // own, or the cluster whose guest it is
+	conn  net.Conn
 
-	turn  turn // to send a frame
+	turn  wire.Turn // to send a frame
 	watch context.CancelFunc
 }
 
 // serve answers a peer's requests until its connection ends.
-func (n *Node) serve(ctx context.Context, peer string, c net.Conn) {
+func (n *Node) serve(ctx context.Context, who caller, c net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	a := &asker{node: n, peer: peer, conn: c, turn: newTurn(), watch: func() {}}
+	a := &asker{node: n, peer: who.node, space: who.space, conn: c, turn: wire.NewTurn(), watch: func() {}}
 	slots := make(chan struct{}, maxPending)
 	for {
-		var req request
-		if err := readFrame(c, &req, maxRequest); err != nil {
+		var req wire.Request
+		if err := wire.Read(c, &req, wire.MaxRequest); err != nil {
 			return
 		}
 		select {
@@ -50,7 +52,7 @@ func (n *Node) serve(ctx context.Context, peer string, c net.Conn) {
 			continue
 		}
 		sub := ctx
-		if req.Ask == askWatch { // one per connection: the newer replaces the older
+		if req.Ask == wire.AskWatch { // one per connection: the newer replaces the older
 			a.watch()
 			sub, a.watch = context.WithCancel(ctx)
 		}
@@ -61,9 +63,14 @@ func (n *Node) serve(ctx context.Context, peer string, c net.Conn) {
 	}
 }
 
-func (a *asker) handle(ctx context.Context, req request) {
+func (a *asker) handle(ctx context.Context, req wire.Request) {
 	n := a.node
-	if req.Ask == askWatch {
+	switch {
+	case req.Ask != wire.AskWatch:
+	case a.space != own:
+		a.answer(req.ID, nil, a.shine(ctx, req.ID))
+		return
+	default:
 		a.answer(req.ID, nil, a.push(ctx, req.ID))
 		return
 	}
@@ -75,46 +82,57 @@ func (a *asker) handle(ctx context.Context, req request) {
 	defer cancel()
 	var body any
 	var err error
+	if a.space != own {
+		body, err = a.handleGuest(ctx, req)
+		a.answer(req.ID, body, err)
+		return
+	}
 	switch req.Ask {
-	case askHello:
+	case wire.AskHello:
 		body = n.introduce()
-	case askPropose:
-		body, err = n.encoded.answer(n.applyFor(ctx, a.peer, req.Body))
-	case askRead:
-		body, err = n.encoded.answer(n.read(ctx))
-	case askReadmit:
+	case wire.AskPropose:
+		var got wire.Agreed
+		got, err = n.applyFor(ctx, a.peer, req.Body)
+		body, err = n.encoded.answer(own, got, err)
+	case wire.AskRead:
+		var got wire.Agreed
+		got, err = n.read(ctx, own)
+		body, err = n.encoded.answer(own, got, err)
+	case askProposeFor, askReadFor:
+		body, err = n.handleFor(ctx, req)
+	case wire.AskReadmit:
 		body, err = n.readmit(ctx, a.peer, req.Body)
-	case askMember:
+	case wire.AskMember:
 		body, err = n.changeFor(ctx, req.Body)
 	default:
-		err = &wireError{code: codeDenied, text: fmt.Sprintf("%s doesn't know request %q: run the same release on all nodes", n.opt.Self, req.Ask)}
+		err = &wire.Error{Code: wire.Denied, Text: fmt.Sprintf("%s doesn't know request %q: run the same release on all nodes", n.opt.Self, req.Ask)}
 	}
 	a.answer(req.ID, body, err)
 }
 
 // applyFor has a peer's command agreed. The command must act in the peer's own name.
-func (n *Node) applyFor(ctx context.Context, peer string, body json.RawMessage) (agreed, error) {
-	var p proposal
+func (n *Node) applyFor(ctx context.Context, peer string, body json.RawMessage) (wire.Agreed, error) {
+	var p wire.Proposal
 	if err := json.Unmarshal(body, &p); err != nil {
-		return agreed{}, &wireError{code: codeDenied, text: err.Error()}
+		return wire.Agreed{}, &wire.Error{Code: wire.Denied, Text: err.Error()}
 	}
 	cmd, err := arbiter.Decode(p.Command)
 	if err != nil {
-		return agreed{}, &wireError{code: codeDenied, text: err.Error()}
+		return wire.Agreed{}, &wire.Error{Code: wire.Denied, Text: err.Error()}
 	}
 	if cmd.Actor() != peer {
 		err := fmt.Errorf("%v: proposed by %s: %w", cmd, peer, ErrNotYou)
 		n.log.Warn("ledger proposal denied", "peer", peer, "err", err)
-		return agreed{}, &wireError{code: codeDenied, text: err.Error()}
+		return wire.Agreed{}, &wire.Error{Code: wire.Denied, Text: err.Error()}
 	}
-	return n.apply(ctx, p.Command)
+	return n.applyOwn(ctx, p.Command)
 }
 
 // push streams this node's records while it leads, and repeats itself so that the peer can tell
 // a quiet ledger from a dead leader.
 func (a *asker) push(ctx context.Context, id uint64) error {
 	n := a.node
-	records, end := n.feed.watch()
+	records, end := n.feed.Watch()
 	defer end()
 	tick := time.NewTicker(n.timing.Heartbeat / 3)
 	defer tick.Stop()
@@ -125,7 +143,7 @@ func (a *asker) push(ctx context.Context, id uint64) error {
 			if !on {
 				return nothing("%s is closing", n.opt.Self)
 			}
-			raw, err := n.encoded.record(r)
+			raw, err := n.encoded.record(own, r)
 			if err != nil {
 				return err
 			}
@@ -137,18 +155,18 @@ func (a *asker) push(ctx context.Context, id uint64) error {
 		case <-ctx.Done():
 			return nothing("%s ends the stream", n.opt.Self)
 		}
-		if err := a.send(reply{ID: id, More: true}, body); err != nil {
+		if err := a.send(wire.Reply{ID: id, More: true}, body); err != nil {
 			return err
 		}
 	}
 }
 
 func (a *asker) answer(id uint64, body any, err error) {
-	r := reply{ID: id}
+	r := wire.Reply{ID: id}
 	if err != nil {
-		r.Code, r.Text, body = codeUnknown, err.Error(), nil
-		if w, ok := errors.AsType[*wireError](err); ok {
-			r.Code = w.code
+		r.Code, r.Text, body = wire.Unknown, err.Error(), nil
+		if w, ok := errors.AsType[*wire.Error](err); ok {
+			r.Code = w.Code
 		}
 	}
 	if err := a.send(r, body); err != nil {
@@ -156,7 +174,7 @@ func (a *asker) answer(id uint64, body any, err error) {
 	}
 }
 
-func (a *asker) send(r reply, body any) error {
+func (a *asker) send(r wire.Reply, body any) error {
 	if body != nil {
 		raw, err := json.Marshal(body)
 		if err != nil {
@@ -164,42 +182,47 @@ func (a *asker) send(r reply, body any) error {
 		}
 		r.Body = raw
 	}
-	a.turn.take()
-	defer a.turn.give()
-	if err := a.conn.SetWriteDeadline(time.Now().Add(greetLimit)); err != nil {
+	a.turn.Take()
+	defer a.turn.Give()
+	if err := a.conn.SetWriteDeadline(time.Now().Add(wire.GreetLimit)); err != nil {
 		return err
 	}
-	return writeFrame(a.conn, r, maxReply)
+	return wire.Write(a.conn, r, wire.MaxReply)
 }
 
-// encoder keeps the newest record's JSON: the same one goes to the proposer and to every watcher.
+// encoder keeps the JSON of each space's newest record: the same one goes to the proposer and to
+// every watcher.
 type encoder struct {
 	mu    sync.Mutex
+	known map[string]encoded
+}
+
+type encoded struct {
 	index uint64
 	raw   json.RawMessage
 }
 
-// record is a record's JSON. A record is known by its index.
-func (e *encoder) record(r arbiter.Record) (json.RawMessage, error) {
+// record is a record's JSON. A record is known by its space and its index.
+func (e *encoder) record(space string, r arbiter.Record) (json.RawMessage, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.raw != nil && e.index == r.Index {
-		return e.raw, nil
+	if k, ok := e.known[space]; ok && k.index == r.Index {
+		return k.raw, nil
 	}
 	raw, err := json.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("encode the record: %w", err)
 	}
-	e.index, e.raw = r.Index, raw
+	e.known[space] = encoded{r.Index, raw}
 	return raw, nil
 }
 
 // answer is what the peer decodes as agreed.
-func (e *encoder) answer(a agreed, err error) (any, error) {
+func (e *encoder) answer(space string, a wire.Agreed, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := e.record(a.Record)
+	raw, err := e.record(space, a.Record)
 	return struct {
 		Record  json.RawMessage  `json:"record"`
 		Refusal *arbiter.Refusal `json:"refusal,omitempty"`

@@ -53,7 +53,7 @@ func (n *Node) Status() Status {
 	r := n.raft
 	n.mu.Unlock()
 	s.Leader, _ = n.leader.get()
-	if rec, known := n.feed.record(); known {
+	if rec, known := n.feed.Record(); known {
 		s.Index = rec.Index
 	}
 	if r != nil {

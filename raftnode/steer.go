@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/solevip/solevip/raftnode/wire"
 )
 
 // Where leadership is best: a holder's crash should cost a lease but no election on top. So a
@@ -121,7 +123,7 @@ func (n *Node) fit(ctx context.Context, r *raft.Raft, name string) (slow bool, _
 		return false, fmt.Errorf("%q is no other node of this cluster", name)
 	}
 	var i introduction
-	if err := l.call(ctx, askHello, nil, &i); err != nil {
+	if err := l.Call(ctx, wire.AskHello, nil, &i); err != nil {
 		return false, err
 	}
 	voter := slices.ContainsFunc(r.GetConfiguration().Configuration().Servers, func(s raft.Server) bool {

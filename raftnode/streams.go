@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/solevip/solevip/raftnode/wire"
 )
 
 // streams is the Raft part of the port, as raft.StreamLayer wants it.
@@ -56,7 +58,7 @@ func (s *streams) Addr() net.Addr { return idAddr(s.self) }
 func (s *streams) Dial(to raft.ServerAddress, limit time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(s.life, limit)
 	defer cancel()
-	return s.port.dial(ctx, kindRaft, string(to))
+	return s.port.dial(ctx, wire.KindRaft, string(to))
 }
 
 type idAddr string

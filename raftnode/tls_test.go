@@ -13,6 +13,7 @@ import (
 
 	"github.com/solevip/solevip/arbiter"
 	"github.com/solevip/solevip/cert"
+	"github.com/solevip/solevip/raftnode/wire"
 )
 
 // issue makes an authority and certificates for nodes.
@@ -75,7 +76,7 @@ func TestAClusterOverMutualTLS(t *testing.T) {
 }
 
 // greet opens a connection to a node the way a peer does, but with any certificate and greeting.
-func greet(t *testing.T, address string, conf *tls.Config, kind byte, g greeting) error {
+func greet(t *testing.T, address string, conf *tls.Config, kind byte, g wire.Greeting) error {
 	t.Helper()
 	raw, err := net.Dial("tcp", address)
 	if err != nil {
@@ -96,11 +97,11 @@ func greet(t *testing.T, address string, conf *tls.Config, kind byte, g greeting
 	if _, err := conn.Write([]byte{kind}); err != nil {
 		return err
 	}
-	if err := writeFrame(conn, g, maxGreeting); err != nil {
+	if err := wire.Write(conn, g, wire.MaxGreeting); err != nil {
 		return err
 	}
-	var w welcome
-	if err := readFrame(conn, &w, maxGreeting); err != nil {
+	var w wire.Welcome
+	if err := wire.Read(conn, &w, wire.MaxGreeting); err != nil {
 		return err
 	}
 	if w.Error != "" {
@@ -130,28 +131,28 @@ func TestWhoIsLetIn(t *testing.T) {
 	old := client(c.tls["b"])
 	old.MinVersion, old.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
 
-	good := greeting{Version: wireVersion, Cluster: "orders", From: "b", To: "a"}
-	with := func(change func(*greeting)) greeting { g := good; change(&g); return g }
+	good := wire.Greeting{Version: wire.Version, Cluster: "orders", From: "b", To: "a"}
+	with := func(change func(*wire.Greeting)) wire.Greeting { g := good; change(&g); return g }
 	for _, row := range []struct {
 		name string
 		conf *tls.Config
 		kind byte
-		g    greeting
+		g    wire.Greeting
 		want string // in the error; "" for let in
 	}{
-		{"a peer with its certificate", client(c.tls["b"]), kindRequest, good, ""},
-		{"a certificate of another authority", trusting, kindRequest, good, anyError},
-		{"no certificate", nobody, kindRequest, good, anyError},
-		{"TLS 1.2", old, kindRequest, good, "version"},
-		{"no TLS at all", nil, kindRequest, good, anyError},
-		{"another node's name", client(c.tls["c"]), kindRequest, good, `the certificate is for node "c", not for "b"`},
-		{"a node of this authority that the file doesn't list", client(stranger), kindRequest, with(func(g *greeting) { g.From = "stranger" }), "use the same file"},
-		{"this node itself", client(c.tls["a"]), kindRequest, with(func(g *greeting) { g.From = "a" }), "lists no other node"},
-		{"another cluster", client(c.tls["b"]), kindRequest, with(func(g *greeting) { g.Cluster = "billing" }), `not of "billing"`},
-		{"another ledger", client(c.tls["b"]), kindRequest, with(func(g *greeting) { g.Ledger = "0000" }), "state of another cluster"},
-		{"another release", client(c.tls["b"]), kindRequest, with(func(g *greeting) { g.Version = 99 }), "same release"},
-		{"a call for somebody else", client(c.tls["b"]), kindRequest, with(func(g *greeting) { g.To = "c" }), "this is node a, not c"},
-		{"a Raft stream for a former disk", client(c.tls["b"]), kindRaft, with(func(g *greeting) { g.To = "a/former" }), "not a/former"},
+		{"a peer with its certificate", client(c.tls["b"]), wire.KindRequest, good, ""},
+		{"a certificate of another authority", trusting, wire.KindRequest, good, anyError},
+		{"no certificate", nobody, wire.KindRequest, good, anyError},
+		{"TLS 1.2", old, wire.KindRequest, good, "version"},
+		{"no TLS at all", nil, wire.KindRequest, good, anyError},
+		{"another node's name", client(c.tls["c"]), wire.KindRequest, good, `the certificate is for node "c", not for "b"`},
+		{"a node of this authority that the file doesn't list", client(stranger), wire.KindRequest, with(func(g *wire.Greeting) { g.From = "stranger" }), "use the same file"},
+		{"this node itself", client(c.tls["a"]), wire.KindRequest, with(func(g *wire.Greeting) { g.From = "a" }), "lists no other node"},
+		{"another cluster", client(c.tls["b"]), wire.KindRequest, with(func(g *wire.Greeting) { g.Cluster = "billing" }), `not of "billing"`},
+		{"another ledger", client(c.tls["b"]), wire.KindRequest, with(func(g *wire.Greeting) { g.Ledger = "0000" }), "state of another cluster"},
+		{"another release", client(c.tls["b"]), wire.KindRequest, with(func(g *wire.Greeting) { g.Version = 99 }), "same release"},
+		{"a call for somebody else", client(c.tls["b"]), wire.KindRequest, with(func(g *wire.Greeting) { g.To = "c" }), "this is node a, not c"},
+		{"a Raft stream for a former disk", client(c.tls["b"]), wire.KindRaft, with(func(g *wire.Greeting) { g.To = "a/former" }), "not a/former"},
 		{"an unknown kind of stream", client(c.tls["b"]), 'X', good, "unknown kind"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -196,11 +197,11 @@ func TestASilentConnectionIsDropped(t *testing.T) {
 	if _, err := conn.Write([]byte{22, 3, 1}); err != nil { // the beginning of a ClientHello
 		t.Fatal(err)
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(3 * greetLimit)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(3 * wire.GreetLimit)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.ReadAll(conn); err != nil {
-		t.Errorf("after %v: %v", 3*greetLimit, err)
+		t.Errorf("after %v: %v", 3*wire.GreetLimit, err)
 	}
 }
 
@@ -218,7 +219,7 @@ func TestAnAddressThatLeadsToAnotherNodeIsNoticed(t *testing.T) {
 	n := c.nodes["a"]
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	conn, err := n.port.dial(ctx, kindRequest, "b")
+	conn, err := n.port.dial(ctx, wire.KindRequest, "b")
 	if err == nil {
 		conn.Close()
 		t.Fatal("c was taken for b")

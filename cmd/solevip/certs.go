@@ -15,7 +15,12 @@ away from all of them.
   solevip cert init --dir ./pki --cluster orders
   solevip cert issue db1 --dir ./pki
   solevip cert issue db2 --dir ./pki
-  solevip cert issue arb --dir ./pki`
+  solevip cert issue arb --dir ./pki
+
+With --cluster it admits a node of another cluster, that has its ledger with this authority's nodes
+as remote arbiters: the files go to DIR/CLUSTER.
+
+  solevip cert issue db1 --dir ./pki --cluster shop`
 
 func newCert() *cobra.Command {
 	c := &cobra.Command{
@@ -51,10 +56,18 @@ func newCertInit() *cobra.Command {
 func newCertIssue() *cobra.Command {
 	c := &cobra.Command{Use: "issue NODE", Short: "make a node's certificate", Long: certUsage, Args: exactly("NODE")}
 	dir := c.Flags().String("dir", ".", "directory with the authority's files")
+	cluster := c.Flags().String("cluster", "", "another cluster, whose node is admitted to its ledger here")
 	addresses := c.Flags().StringSlice("address", nil, "further IP address or DNS name of the node")
 	var output string
 	addOutputFlag(c, &output)
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if *cluster != "" {
+			if len(*addresses) > 0 {
+				return usage{hint{fmt.Errorf("--address and --cluster exclude each other"), "nobody connects to a node of another cluster: leave --address out"}}
+			}
+			files, err := cert.Admit(*dir, *cluster, args[0])
+			return told(c, output, files, err)
+		}
 		files, err := cert.Issue(*dir, args[0], *addresses...)
 		return told(c, output, files, err)
 	}

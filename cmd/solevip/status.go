@@ -95,6 +95,12 @@ func printStatus(w io.Writer, s api.Status) error {
 	if err := table(w, rows...); err != nil {
 		return err
 	}
+	if len(s.Served) > 0 {
+		fmt.Fprintln(w)
+		if err := table(w, served(s)...); err != nil {
+			return err
+		}
+	}
 	if len(s.Fences) > 0 {
 		fmt.Fprintln(w)
 		rows = [][]string{{"FENCED", "BY", "GROUP", "EPOCH", "METHOD", "OUTCOME", "EVIDENCE", "AT"}}
@@ -128,6 +134,21 @@ func printChecks(w io.Writer, groups []api.Group) error {
 	}
 	fmt.Fprintln(w)
 	return table(w, rows...)
+}
+
+// served is a row for each node of the clusters whose ledger is kept here.
+func served(s api.Status) [][]string {
+	rows := [][]string{{"SERVED CLUSTER", "NODE", "LAST BEAT", "HOLDS", "STATE"}}
+	for _, c := range s.Served {
+		for _, n := range c.Nodes {
+			is := "registered"
+			if n.Fenced {
+				is = "this boot is dead"
+			}
+			rows = append(rows, []string{c.Cluster, n.Name, age(n.BeatAgeMS), dash(strings.Join(n.Holds, " ")), is})
+		}
+	}
+	return rows
 }
 
 // ledgerWords says how the agreement stands.

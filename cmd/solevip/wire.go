@@ -100,8 +100,11 @@ func (w *wiring) adverts(node string) (out []netip.Addr) {
 
 // ledger starts the backend that the file names.
 func (w *wiring) ledger(ctx context.Context) (daemon.Arbiter, error) {
-	if w.conf.Ledger.Etcd != nil {
+	switch {
+	case w.conf.Ledger.Etcd != nil:
 		return w.etcd(ctx)
+	case len(w.conf.Ledger.Arbiters) > 0:
+		return w.remote()
 	}
 	return w.raft(ctx)
 }

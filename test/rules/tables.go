@@ -36,7 +36,9 @@ var layout = map[string]row{
 	"vrrp/conn":           {may: []string{"vrrp"}, why: adapter},
 	"hook":                {may: []string{"proc"}, why: adapter},
 	"health":              {may: []string{"proc"}, why: adapter},
-	"raftnode":            {may: []string{"arbiter", "cert"}, why: adapter},
+	"raftnode":            {may: []string{"arbiter", "cert", "raftnode/wire"}, why: adapter},
+	"raftnode/wire":       {may: []string{"arbiter"}, why: "it carries the ledger's words between nodes, and knows neither Raft nor who may say what"},
+	"arbiter/remote":      {may: []string{"arbiter", "cert", "raftnode/wire"}, why: adapter + "; Raft runs elsewhere"},
 	"arbiter/etcd":        {may: []string{"arbiter"}, why: adapter},
 	"arbiter/arbitertest": {may: []string{"arbiter"}, why: "one suite for every backend knows none of them"},
 

@@ -1,4 +1,4 @@
-package raftnode
+package wire
 
 import (
 	"sync"
@@ -6,13 +6,13 @@ import (
 	"github.com/solevip/solevip/arbiter"
 )
 
-// feed is the newest record this node knows of, pushed to whoever watches. Records come from the
+// Feed is the newest record this node knows of, pushed to whoever watches. Records come from the
 // local replica, from the leader's push and with the answers to proposals; each is agreed, so
 // whichever is newest is right, and an older one is dropped.
 //
 // After a start the local replica may be behind what this node showed before it stopped. So a
-// feed is shut until a record comes that a leader confirmed by a commit.
-type feed struct {
+// Feed is shut until a record comes that a leader confirmed by a commit.
+type Feed struct {
 	mu       sync.Mutex
 	open     bool // a confirmed record has come
 	latest   arbiter.Record
@@ -20,15 +20,19 @@ type feed struct {
 	closed   bool
 }
 
-func newFeed() *feed { return &feed{watchers: map[chan arbiter.Record]struct{}{}} }
+// NewFeed is a feed that is shut.
+func NewFeed() *Feed { return &Feed{watchers: map[chan arbiter.Record]struct{}{}} }
 
-// confirmed takes a record that was committed, or read through a commit, in this life of the node.
-func (f *feed) confirmed(r arbiter.Record) { f.offer(r, true) }
+// OpenFeed is a feed of records that need no confirmation.
+func OpenFeed() *Feed { return &Feed{open: true, watchers: map[chan arbiter.Record]struct{}{}} }
 
-// agreed takes a record that is right but may be an old one.
-func (f *feed) agreed(r arbiter.Record) { f.offer(r, false) }
+// Confirmed takes a record that was committed, or read through a commit, in this life of the node.
+func (f *Feed) Confirmed(r arbiter.Record) { f.offer(r, true) }
 
-func (f *feed) offer(r arbiter.Record, confirmed bool) {
+// Agreed takes a record that is right but may be an old one.
+func (f *Feed) Agreed(r arbiter.Record) { f.offer(r, false) }
+
+func (f *Feed) offer(r arbiter.Record, confirmed bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	first := !f.open && confirmed
@@ -51,14 +55,15 @@ func push(w chan arbiter.Record, r arbiter.Record) {
 	w <- r
 }
 
-func (f *feed) record() (arbiter.Record, bool) {
+// Record is the newest; false while the feed is shut.
+func (f *Feed) Record() (arbiter.Record, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.latest, f.open
 }
 
-// watch returns a channel that holds the newest record not yet fetched, and a way to end it.
-func (f *feed) watch() (<-chan arbiter.Record, func()) {
+// Watch returns a channel that holds the newest record not yet fetched, and a way to end it.
+func (f *Feed) Watch() (<-chan arbiter.Record, func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	w := make(chan arbiter.Record, 1)
@@ -80,7 +85,8 @@ func (f *feed) watch() (<-chan arbiter.Record, func()) {
 	}
 }
 
-func (f *feed) close() {
+// Close ends every watch.
+func (f *Feed) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
