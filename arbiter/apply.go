@@ -89,6 +89,8 @@ func (c Take) apply(r Record) (Record, error) {
 		return r, refuse(Unacceptable, "%v came back after a fence and was not unfenced yet", c.Boot)
 	case c.Protection != ProtectLease && c.Protection != ProtectFence:
 		return r, refuse(Unacceptable, "protection %q has no place in the ledger", c.Protection)
+	case !c.Accept.complete():
+		return r, refuse(Unacceptable, "accept %q leaves out one of %v, which would block %s for ever", c.Accept, always, c.Group)
 	case g.Epoch != c.Seen.Epoch || g.Holder != c.Seen.Holder || g.Suspect != c.Seen.Suspect:
 		return r, refuse(Stale, "%s is held by %v at epoch %d, not by %v at %d", c.Group, g.Holder, g.Epoch, c.Seen.Holder, c.Seen.Epoch)
 	case !g.Holder.IsZero() && holder.Beat != c.Seen.Beat:
@@ -103,6 +105,11 @@ func (c Take) apply(r Record) (Record, error) {
 	}
 	if !g.Holder.IsZero() {
 		g.Previous = g.Holder.Node
+	}
+	if g.Suspect.IsZero() {
+		g.Accept = c.Accept
+	} else if g.Accept != c.Accept {
+		g.Accept = g.Accept.and(c.Accept)
 	}
 	if g.Suspect.IsZero() || stronger(c.Protection, g.Protection) {
 		g.Protection = c.Protection
@@ -232,6 +239,8 @@ func (c Attest) apply(r Record) (Record, error) {
 		return r, refuse(Stale, "%v beat after it was seen at %d (now %d): it is alive", c.Target, c.Seen, n.Beat)
 	case n.Boot == c.Target && n.Fenced:
 		return r, refuse(FencedBoot, "%v was declared dead before", c.Target)
+	case !r.settles(c.Target, OperatorAttested):
+		return r, refuse(Unacceptable, "no group of %v accepts an operator's word: it must be proved off, or come back with a new boot", c.Target)
 	}
 	r = r.withFence(Fence{
 		Target: c.Target, By: Boot{Node: c.Node}, State: FenceOff, Method: "operator " + c.Operator, Outcome: "off",

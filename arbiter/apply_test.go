@@ -39,7 +39,7 @@ func anyCommand(t *rapid.T, r Record) Command {
 	case "beat":
 		return Beat{Boot: b}
 	case "take":
-		return Take{Group: group, Boot: b, Protection: Protection(text("protection", "fence", "lease", "vrrp")), Seen: sight}
+		return Take{Group: group, Boot: b, Protection: Protection(text("protection", "fence", "lease", "vrrp")), Accept: Accept(text("accept", "", "new-boot,power-off-verified,released", "released")), Seen: sight}
 	case "release":
 		return Release{Group: group, Boot: b, Epoch: epoch, Dirty: rapid.Bool().Draw(t, "dirty")}
 	case "clear":
@@ -134,6 +134,10 @@ func groupPromises(was, g Group, r, next Record, cmd Command) string {
 		return fmt.Sprintf("%v was cleared without evidence", was.Suspect)
 	case !g.Suspect.IsZero() && g.Suspect == g.Holder:
 		return "a boot is holder and suspect"
+	case !was.Suspect.IsZero() && !was.Accept.takes(OperatorAttested) && g.Suspect.IsZero() && g.Evidence == OperatorAttested:
+		return "an operator's word was evidence where it isn't accepted"
+	case !was.Suspect.IsZero() && !g.Suspect.IsZero() && !was.Accept.takes(OperatorAttested) && g.Accept.takes(OperatorAttested):
+		return "what evidence a suspect needs was weakened"
 	case g.Protection == ProtectLease && was.Protection == ProtectFence && !was.Suspect.IsZero():
 		return "a suspect's protection was weakened"
 	}

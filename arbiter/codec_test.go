@@ -13,7 +13,7 @@ func samples() []Command {
 	return []Command{
 		Register{Boot: a, Seen: 7, Shared: "x", Manual: true},
 		Beat{Boot: a},
-		Take{Group: "mysql", Boot: a, Protection: ProtectFence, Seen: Sight{Epoch: 3, Holder: b, Suspect: a, Beat: 9}},
+		Take{Group: "mysql", Boot: a, Protection: ProtectFence, Accept: "new-boot", Seen: Sight{Epoch: 3, Holder: b, Suspect: a, Beat: 9}},
 		Release{Group: "mysql", Boot: a, Epoch: 3, Dirty: true},
 		Clear{Group: "mysql", Boot: a, Epoch: 3, Suspect: b, Evidence: Expired, Method: "ipmi", Detail: "x", At: 1},
 		Intent{Group: "mysql", Boot: a, Epoch: 3, Suspect: b, Rival: Rival{Boot: b, Beat: 2}, At: 1},

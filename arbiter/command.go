@@ -56,6 +56,7 @@ type Take struct {
 	Group      string     `json:"group"`
 	Boot       Boot       `json:"boot"`
 	Protection Protection `json:"protection"`
+	Accept     Accept     `json:"accept,omitempty"`
 	Seen       Sight      `json:"seen"`
 }
 

@@ -88,6 +88,9 @@ type Group struct {
 	// Protection is the strongest demanded since the last time there was no suspect: what a
 	// suspect was taken under can't be weakened by editing the file.
 	Protection Protection `json:"protection,omitempty"`
+	// Accept is which evidence suffices: what was accepted by everybody who held or took it since
+	// the last time there was no suspect.
+	Accept Accept `json:"accept,omitempty"`
 	// Previous is the node that last held the group before Holder.
 	Previous string `json:"previous,omitempty"`
 	// Evidence is why the last suspect is harmless.
@@ -214,6 +217,9 @@ func (r Record) withFence(f Fence) Record {
 // more, for the reason given. The groups that it held are free.
 func (r Record) bury(dead func(Boot) bool, why Evidence) Record {
 	for name, g := range r.Groups {
+		if !g.Accept.takes(why) {
+			continue
+		}
 		was := g
 		if !g.Holder.IsZero() && dead(g.Holder) {
 			g.Previous, g.Holder = g.Holder.Node, Boot{}

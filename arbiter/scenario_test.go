@@ -121,7 +121,7 @@ func (o *order) commands() map[string]func() Command {
 		},
 		"beat": func() Command { return Beat{Boot: o.boot("boot")} },
 		"take": func() Command {
-			return Take{Group: p["group"], Boot: o.boot("boot"), Protection: Protection(cmp.Or(p["protection"], "fence")), Seen: See(o.seen, p["group"])}
+			return Take{Group: p["group"], Boot: o.boot("boot"), Protection: Protection(cmp.Or(p["protection"], "fence")), Accept: Accept(p["accept"]), Seen: See(o.seen, p["group"])}
 		},
 		"release": func() Command {
 			_, dirty := p["dirty"]
@@ -224,7 +224,7 @@ func lines(r Record) []string {
 	for _, name := range slices.Sorted(maps.Keys(r.Groups)) {
 		g := r.Groups[name]
 		add("group "+name, "epoch", fmt.Sprint(g.Epoch), "holder", g.Holder.String(), "suspect", g.Suspect.String(),
-			"protection", string(g.Protection), "previous", g.Previous, "evidence", string(g.Evidence), "next", g.Next)
+			"protection", string(g.Protection), "accept", string(g.Accept), "previous", g.Previous, "evidence", string(g.Evidence), "next", g.Next)
 	}
 	for _, node := range slices.Sorted(maps.Keys(r.Devices)) {
 		for _, device := range slices.Sorted(maps.Keys(r.Devices[node])) {

@@ -21,6 +21,7 @@ type Config struct {
 	Group      string
 	Self       arbiter.Boot
 	Protection arbiter.Protection
+	Accept     arbiter.Accept // which evidence suffices
 	// TTL is how long a beat is good for, counted from before it was sent.
 	TTL time.Duration
 	// Margin is how long before the deadline the addresses must be down, and how much longer

@@ -172,6 +172,6 @@ func (m *Machine) challenge(now time.Duration) (Action, string) {
 		return nil, "asking for it"
 	}
 	return m.propose(arbiter.Take{
-		Group: m.cfg.Group, Boot: m.cfg.Self, Protection: m.cfg.Protection, Seen: arbiter.See(m.rec, m.cfg.Group),
+		Group: m.cfg.Group, Boot: m.cfg.Self, Protection: m.cfg.Protection, Accept: m.cfg.Accept, Seen: arbiter.See(m.rec, m.cfg.Group),
 	}), "asking for it"
 }

@@ -27,6 +27,7 @@ func (d *document) checkGroups(c *Config) {
 		p := "groups." + g.Name
 		d.checkMembers(c, g, p)
 		d.checkPriority(c, g, p)
+		d.checkAccept(g, p+".accept")
 		d.checkPreempt(g, p)
 		if d.mentions(p+".instances") && len(g.Instances) == 0 && !d.anyWrong(p+".instances") {
 			d.wrong(p+".instances", "is empty", "write instances: [{interface: eth0, vrid: 50, addresses: [10.0.0.100/24]}]")

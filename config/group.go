@@ -20,6 +20,8 @@ const (
 type Group struct {
 	Name       string     `mapstructure:"name"`
 	Protection Protection `mapstructure:"protection" default:"fence" oneof:"vrrp lease fence"`
+	// Accept is which evidence about a former holder suffices.
+	Accept []string `mapstructure:"accept" computed:"released, new-boot, power-off-verified, operator-attested" hint:"write accept: [released, new-boot, power-off-verified], with or without operator-attested"`
 	// Members are the nodes that may hold the group, in the order of cluster.nodes.
 	Members []string `mapstructure:"members" computed:"every node with the role member" hint:"write members: [db1, db2]"`
 	// Priority has a value for each member: the highest that lives gets the group.

@@ -73,7 +73,7 @@ func (d *Daemon) addGroup(now time.Duration, o Group) {
 
 func (d *Daemon) newMachine(g *group) *claim.Machine {
 	return claim.New(claim.Config{
-		Group: g.o.Name, Self: d.o.Boot, Protection: g.o.Protection, TTL: d.o.TTL, Margin: d.o.Margin,
+		Group: g.o.Name, Self: d.o.Boot, Protection: g.o.Protection, Accept: g.o.Accept, TTL: d.o.TTL, Margin: d.o.Margin,
 		Outrank: outrank(g.o.Priority, d.o.Node), Inherited: g.in,
 	})
 }

@@ -128,6 +128,7 @@ type Node struct {
 type Group struct {
 	Name       string
 	Protection arbiter.Protection
+	Accept     arbiter.Accept
 	Member     bool             // this node may hold it
 	Priority   map[string]uint8 // of every member
 	Instances  []Instance

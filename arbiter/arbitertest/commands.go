@@ -78,6 +78,7 @@ func (c *Commands) register(node string, r arbiter.Record) arbiter.Command {
 func (c *Commands) take(self arbiter.Boot, r arbiter.Record) arbiter.Command {
 	group := pick(c.Rand, c.Groups)
 	t := arbiter.Take{Group: group, Boot: c.boot(self), Protection: pick(c.Rand, []arbiter.Protection{arbiter.ProtectFence, arbiter.ProtectLease}), Seen: arbiter.See(r, group)}
+	t.Accept = pick(c.Rand, []arbiter.Accept{"", "", "", arbiter.AcceptOf(arbiter.Released, arbiter.NewBoot, arbiter.PowerOffVerified)})
 	t.Seen.Beat, t.Seen.Epoch = c.number(t.Seen.Beat), c.number(t.Seen.Epoch)
 	return t
 }

@@ -24,6 +24,7 @@ func shared(c config.Config) map[string]string {
 	for _, g := range c.Groups {
 		key := "groups." + g.Name + "."
 		out[key+"protection"] = string(g.Protection)
+		out[key+"accept"] = strings.Join(g.Accept, " ")
 		out[key+"preempt"] = fmt.Sprintf("%t %v", g.Preempt, g.PreemptDelay)
 		for _, m := range g.Members {
 			out[key+"priority."+m] = fmt.Sprint(g.Priority[m])

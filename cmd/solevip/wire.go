@@ -230,7 +230,7 @@ func perGroup(err error) error {
 // group translates a group and opens the sockets of its instances.
 func (w *wiring) group(g config.Group, arbiterNode bool) (daemon.Group, error) {
 	out := daemon.Group{
-		Name: g.Name, Protection: arbiter.Protection(g.Protection), Member: !arbiterNode && g.MayHold(w.node), Priority: map[string]uint8{},
+		Name: g.Name, Protection: arbiter.Protection(g.Protection), Accept: acceptOf(g), Member: !arbiterNode && g.MayHold(w.node), Priority: map[string]uint8{},
 		Promote: hookOf(g.Hooks.Promote), Demote: hookOf(g.Hooks.Demote), Post: hookOf(g.Hooks.Post),
 		Announce: daemon.Announce{Repeat: g.Announce.Repeat, Delay: g.Announce.Delay, Refresh: g.Announce.Refresh},
 	}
@@ -257,6 +257,15 @@ func (w *wiring) group(g config.Group, arbiterNode bool) (daemon.Group, error) {
 		out.Instances = append(out.Instances, i)
 	}
 	return out, nil
+}
+
+// acceptOf is a group's policy; the default has no words of its own in the ledger.
+func acceptOf(g config.Group) arbiter.Accept {
+	var kinds []arbiter.Evidence
+	for _, k := range g.Accept {
+		kinds = append(kinds, arbiter.Evidence(k))
+	}
+	return arbiter.AcceptOf(kinds...)
 }
 
 func hookOf(h config.Hook) hook.Hook {
