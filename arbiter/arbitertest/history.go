@@ -1,11 +1,14 @@
 package arbitertest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +24,8 @@ type Load struct {
 	// TTL, when set, is what beats must keep up with: no node's grant, counted from before each beat
 	// was sent, may run out. Zero asks for nothing.
 	TTL time.Duration
+	// Repeats says that a slow beat may be carried out more than once, which is as good as once.
+	Repeats bool
 	// NotProposed is the backend's error for what certainly had no effect.
 	NotProposed error
 }
@@ -31,9 +36,9 @@ const (
 	commandEvery = 70 * time.Millisecond
 	opLimit      = 4 * time.Second
 	judgeLimit   = 60 * time.Second
-	// slow beats and registrations may have been sent again, after an answer was lost, and carried out
-	// again: that is as good as once, and every ledger may do it.
-	slow     = 50 * time.Millisecond
+	// Slow beats and registrations may have been sent again after an answer was lost. That takes as long
+	// as an election, or as an attempt that goes unanswered.
+	slow     = 150 * time.Millisecond
 	maxAgain = 2
 )
 
@@ -41,7 +46,7 @@ const (
 // was seen: could it have happened one after the other?
 func Concurrent(t *testing.T, ledgers map[string]Ledger, load Load, disturb func()) {
 	t.Helper()
-	h := &history{began: time.Now(), notProposed: load.NotProposed}
+	h := &history{began: time.Now(), notProposed: load.NotProposed, repeats: load.Repeats}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	w := newTwin(t, ledgers)
@@ -66,7 +71,7 @@ func Concurrent(t *testing.T, ledgers map[string]Ledger, load Load, disturb func
 type input struct {
 	node    string
 	command arbiter.Command
-	again   int  // so many times more may it have been carried out before it was answered
+	maybe   bool // it may have been carried out at some instant in between, or not
 	end     bool // nothing: only commands of unknown outcome come later
 }
 
@@ -82,8 +87,10 @@ type output struct {
 type history struct {
 	began       time.Time
 	notProposed error
+	repeats     bool
 	mu          sync.Mutex
 	ops         []porcupine.Operation
+	denied      []porcupine.Operation // without effect, as the backend says
 	beats       map[string][]granted
 }
 
@@ -125,12 +132,19 @@ func (h *history) record(node string, c arbiter.Command, out output, call, back 
 	op := porcupine.Operation{ClientId: clientOf[node], Input: input{node: node, command: c}, Call: int64(call), Output: out, Return: int64(back)}
 	_, beat := c.(arbiter.Beat)
 	switch _, registration := c.(arbiter.Register); {
-	case out.unknown && c == nil || h.notProposed != nil && errors.Is(out.err, h.notProposed):
-		return // it says nothing
+	case out.unknown && c == nil:
+		return // a read without an answer says nothing
+	case h.notProposed != nil && errors.Is(out.err, h.notProposed):
+		h.denied = append(h.denied, op)
+		return // nor does what certainly had no effect
 	case out.unknown:
 		op.Return = math.MaxInt64 // it may be carried out any time from now on
-	case (beat || registration) && back-call > slow:
-		op.Input = input{node: node, command: c, again: maxAgain}
+	case h.repeats && (beat || registration) && back-call > slow:
+		again := op
+		again.ClientId, again.Input, again.Output = op.ClientId+1, input{node: node, command: c, maybe: true}, output{}
+		for range maxAgain {
+			h.ops = append(h.ops, again)
+		}
 	}
 	h.ops = append(h.ops, op)
 	if beat && out.err == nil {
@@ -224,24 +238,62 @@ func step(s state, i input, o output) []any {
 	case s.ended, i.command == nil:
 		return []any{s}
 	}
-	var after []any
-	for range 1 + i.again {
-		next, err := arbiter.Apply(s.record, i.command)
-		switch {
-		case err != nil && !o.unknown && arbiter.RefusedAs(err) == o.code && len(after) == 0:
-			return []any{s}
-		case err != nil, o.code != "":
-			return after
-		}
-		s = state{record: next, text: canon(next)}
-		after = append(after, s)
+	next, err := arbiter.Apply(s.record, i.command)
+	after := state{record: next, text: canon(next)}
+	switch {
+	case i.maybe && err != nil:
+		return []any{s}
+	case i.maybe:
+		return []any{s, after}
+	case arbiter.RefusedAs(err) != o.code: // "" of what was carried out, and of what is unknown
+		return nil
 	}
-	return after
+	return []any{after}
 }
 
 func (h *history) judge() porcupine.CheckResult {
+	return porcupine.CheckOperationsTimeout(model, h.complete(), judgeLimit)
+}
+
+// complete is the history with the end that the model needs.
+func (h *history) complete() []porcupine.Operation {
 	end := porcupine.Operation{ClientId: 6, Input: input{end: true}, Call: math.MaxInt64 - 1, Output: output{}, Return: math.MaxInt64}
-	return porcupine.CheckOperationsTimeout(model, append(h.ops[:len(h.ops):len(h.ops)], end), judgeLimit)
+	return append(h.ops[:len(h.ops):len(h.ops)], end)
+}
+
+// explain tells how far a history goes that can't have happened, and what can't come next.
+func (h *history) explain() string {
+	const around = 12
+	_, info := porcupine.CheckOperationsVerbose(model, h.complete(), judgeLimit)
+	var longest []porcupine.Operation
+	for _, partial := range info.PartialLinearizationsOperations()[0] {
+		if len(partial) > len(longest) {
+			longest = partial
+		}
+	}
+	var b strings.Builder
+	placed := map[string]bool{}
+	line := func(op porcupine.Operation) string {
+		i, o := op.Input.(input), op.Output.(output)
+		return fmt.Sprintf("%v..%v %s: %v maybe=%v -> %q unknown=%v %s", time.Duration(op.Call), time.Duration(op.Return), i.node, i.command, i.maybe, o.code, o.unknown, o.record)
+	}
+	for n, op := range longest {
+		placed[line(op)] = true
+		if n >= len(longest)-around {
+			fmt.Fprintln(&b, "  ", line(op))
+		}
+	}
+	b.WriteString("and then none of:\n")
+	left := slices.DeleteFunc(h.complete(), func(op porcupine.Operation) bool { return placed[line(op)] })
+	slices.SortFunc(left, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	for _, op := range left[:min(around, len(left))] {
+		fmt.Fprintln(&b, "  ", line(op))
+	}
+	b.WriteString("these are said to have had no effect:\n")
+	for _, op := range h.denied {
+		fmt.Fprintln(&b, "  ", line(op), op.Output.(output).err)
+	}
+	return b.String()
 }
 
 func (h *history) check(t *testing.T) {
@@ -265,7 +317,7 @@ func (h *history) check(t *testing.T) {
 	}
 	switch result {
 	case porcupine.Illegal:
-		t.Errorf("what the nodes saw can't have happened one after the other")
+		t.Errorf("what the nodes saw can't have happened one after the other:\n%s", h.explain())
 	case porcupine.Unknown:
 		t.Errorf("not decided within %v: the history has too many open ends", judgeLimit)
 	}
@@ -275,11 +327,13 @@ func (h *history) check(t *testing.T) {
 func (h *history) grants(t *testing.T, ttl time.Duration) {
 	t.Helper()
 	for node, beats := range h.beats {
-		var worst time.Duration
+		var worst, at time.Duration
 		for i := 1; i < len(beats); i++ {
-			worst = max(worst, beats[i].known-beats[i-1].sent)
+			if gap := beats[i].known - beats[i-1].sent; gap > worst {
+				worst, at = gap, beats[i-1].sent
+			}
 		}
-		t.Logf("%s: %d beats, the next one known at the latest %v after one was sent", node, len(beats), worst.Round(time.Millisecond))
+		t.Logf("%s: %d beats, the next one known at the latest %v after one was sent, at %v", node, len(beats), worst.Round(time.Millisecond), at.Round(time.Millisecond))
 		if worst > ttl {
 			t.Errorf("%s: a grant of %v ran out: the next beat was known %v after the last was sent", node, ttl, worst)
 		}

@@ -152,7 +152,7 @@ func TestRaftUnderFaults(t *testing.T) {
 	c := newRaft(t)
 	c.leader()
 	wait := func(d time.Duration) { sleep(t.Context(), d) }
-	Concurrent(t, c.ledgers(), Load{Seed: 11, NotProposed: raftnode.ErrNotProposed}, func() {
+	Concurrent(t, c.ledgers(), Load{Seed: 11, Repeats: true, NotProposed: raftnode.ErrNotProposed}, func() {
 		wait(500 * time.Millisecond)
 
 		leader := c.leader()

@@ -100,7 +100,7 @@ func confirmed(past, now *view, m meta) difference {
 		}
 		g.Holder, g.Next = arbiter.Boot{}, ""
 		g.Epoch += epochLeap
-		d.puts[groupKey(name)] = encode(groupValue{g, m.Op})
+		d.puts[groupKey(name)] = encode(groupValue{g, []string{m.Op}})
 	}
 	return d
 }

@@ -24,24 +24,24 @@ func (v *view) difference(next arbiter.Record, op string) difference {
 	for name, n := range next.Nodes {
 		was, known := v.record.Nodes[name]
 		if was.Shared != n.Shared {
-			d.puts[sharedKey(name)] = encode(sharedValue{n.Shared, op})
+			d.puts[sharedKey(name)] = encode(sharedValue{n.Shared, v.trail(sharedKey(name), op)})
 		}
 		was.Shared, n.Shared = "", ""
 		if !known || was != n {
-			d.puts[nodeKey(name)] = encode(nodeValue{n, op})
+			d.puts[nodeKey(name)] = encode(nodeValue{n, v.trail(nodeKey(name), op)})
 		}
 	}
 	for name, g := range next.Groups {
 		if was, known := v.record.Groups[name]; !known || was != g {
-			d.puts[groupKey(name)] = encode(groupValue{g, op})
+			d.puts[groupKey(name)] = encode(groupValue{g, v.trail(groupKey(name), op)})
 		}
 	}
 	if next.Maintenance != v.record.Maintenance {
-		d.puts[maintenanceKey] = encode(maintenanceValue{next.Maintenance, op})
+		d.puts[maintenanceKey] = encode(maintenanceValue{next.Maintenance, v.trail(maintenanceKey, op)})
 	}
 	for node, devices := range next.Devices {
 		if !maps.Equal(v.record.Devices[node], devices) {
-			d.puts[deviceKey(node)] = encode(deviceValue{devices, op})
+			d.puts[deviceKey(node)] = encode(deviceValue{devices, v.trail(deviceKey(node), op)})
 		}
 	}
 	v.fenceDifference(next.Fences, op, &d)
@@ -58,7 +58,7 @@ func (v *view) fenceDifference(fences []arbiter.Fence, op string, d *difference)
 		case len(rest) > 0 && rest[0] == was:
 			rest = rest[1:]
 		case len(rest) > 0 && was.State == arbiter.FenceOpen && was.Target.Node == rest[0].Target.Node:
-			d.puts[key] = encode(fenceValue{rest[0], op})
+			d.puts[key] = encode(fenceValue{rest[0], v.trail(key, op)})
 			rest = rest[1:]
 		case was.State == arbiter.FenceOpen:
 			panic(fmt.Sprintf("etcd: a command forgot the open fence %+v", was))
@@ -72,6 +72,6 @@ func (v *view) fenceDifference(fences []arbiter.Fence, op string, d *difference)
 	}
 	for _, f := range rest {
 		n++
-		d.puts[fenceKey(n)] = encode(fenceValue{f, op})
+		d.puts[fenceKey(n)] = encode(fenceValue{f, v.trail(fenceKey(n), op)})
 	}
 }

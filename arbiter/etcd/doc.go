@@ -15,19 +15,19 @@
 //
 // An attempt that isn't answered in time is made again at another endpoint, with the same
 // conditions. That is safe, because its own writes break them: at most one of them is carried out,
-// and once one was answered, the others never will be. Each write carries the name of its
-// operation, which tells whether the lost one was.
+// and once one was answered, the others never will be. Each value names the operations that wrote it
+// last, which tells whether the lost one was carried out.
 //
 // # Keys
 //
 // Everything is JSON, below <prefix><cluster>/v1/ (the prefix is /solevip/ unless set otherwise):
 //
 //	meta          the schema, the ledger's id, the etcd cluster that it was made on, confirmations
-//	node/<name>   {"boot":{...},"beat":1234,"fenced":false,"op":...}
-//	group/<name>  {"epoch":7,"holder":{...},"suspect":{...},"protection":"fence",...,"op":...}
-//	shared/<name> {"shared":"...","op":...}: what the node's registration said of its file
-//	device/<name> {"devices":{...},"op":...}: whose power the node's fence devices cut
-//	fence/<n>     {"target":{...},"by":{...},"state":"off",...,"op":...}; n counts up, with leading zeros
+//	node/<name>   {"boot":{...},"beat":1234,"fenced":false,"ops":[...]}
+//	group/<name>  {"epoch":7,"holder":{...},"suspect":{...},"protection":"fence",...,"ops":[...]}
+//	shared/<name> {"shared":"...","ops":[...]}: what the node's registration said of its file
+//	device/<name> {"devices":{...},"ops":[...]}: whose power the node's fence devices cut
+//	fence/<n>     {"target":{...},"by":{...},"state":"off",...,"ops":[...]}; n counts up, with leading zeros
 //
 // etcdctl get --prefix /solevip/orders/v1/ shows all of it. What is written by hand, or isn't
 // understood, makes every node refuse with the name of the key.

@@ -37,7 +37,7 @@ type link struct {
 
 	mu      sync.Mutex
 	client  *clientv3.Client // nil until needed
-	doubted bool             // a request wasn't answered, and it is being found out whether any is
+	doubted bool             // a request wasn't answered, nor any since
 	closed  bool
 }
 
@@ -159,7 +159,7 @@ func (e *endpoints) ask(ctx, life context.Context, limit time.Duration, do func(
 	c, err := l.open()
 	if err != nil {
 		e.leave(l)
-		e.verify(life, l, nil)
+		e.verify(life, l)
 		return fmt.Errorf("endpoint %s: %w: %w", l.url, errUnsent, err)
 	}
 	inner, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), limit)
@@ -171,15 +171,15 @@ func (e *endpoints) ask(ctx, life context.Context, limit time.Duration, do func(
 	if ctx.Err() == nil && !permanent(err) {
 		e.leave(l)
 		if inner.Err() != nil {
-			e.verify(life, l, c)
+			e.verify(life, l)
 		}
 	}
 	return fmt.Errorf("endpoint %s: %w", l.url, err)
 }
 
-// verify finds out whether a member that left a request unanswered answers at all; its own status
-// needs no quorum. If not, the connection may be half open, and is made anew.
-func (e *endpoints) verify(life context.Context, l *link, c *clientv3.Client) {
+// verify leaves a member that didn't answer a request out until it answers at all; its own status
+// needs no quorum. Each time that it doesn't, the connection may be half open, and is made anew.
+func (e *endpoints) verify(life context.Context, l *link) {
 	l.mu.Lock()
 	if l.doubted || l.closed || life.Err() != nil {
 		l.mu.Unlock()
@@ -190,18 +190,27 @@ func (e *endpoints) verify(life context.Context, l *link, c *clientv3.Client) {
 	l.mu.Unlock()
 	go func() {
 		defer e.wg.Done()
-		ctx, cancel := context.WithTimeout(life, e.timing.attempt)
-		defer cancel()
-		if c == nil {
-			pause(life, e.timing.probe) // before it is tried again, unless there's no other
-		} else if _, err := c.Status(ctx, l.url); err != nil {
-			l.drop(c)
+		for life.Err() == nil && !e.answers(life, l) {
 			pause(life, e.timing.probe)
 		}
 		l.mu.Lock()
 		l.doubted = false
 		l.mu.Unlock()
 	}()
+}
+
+func (e *endpoints) answers(life context.Context, l *link) bool {
+	c, err := l.open()
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(life, e.timing.attempt)
+	defer cancel()
+	if _, err := c.Status(ctx, l.url); err != nil {
+		l.drop(c)
+		return false
+	}
+	return true
 }
 
 func (e *endpoints) close() {

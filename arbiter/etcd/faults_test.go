@@ -14,33 +14,37 @@ import (
 func faults(t *testing.T, e *members) {
 	ledgers := newCluster(t, e, longTTL, arbitertest.Nodes...)
 	wait := func(d time.Duration) { pause(t.Context(), d) }
+	began := time.Now()
+	say := func(format string, args ...any) {
+		t.Logf("%v: "+format, append([]any{time.Since(began).Round(time.Millisecond)}, args...)...)
+	}
 	arbitertest.Concurrent(t, asBackends(ledgers), arbitertest.Load{Seed: 3, TTL: longTTL, NotProposed: ErrNotProposed}, func() {
 		wait(300 * time.Millisecond)
 		e.t = t
 
 		leader := e.leader()
-		t.Logf("%s, the leader, is killed, and started again", leader.name)
+		say("%s, the leader, is killed, and started again", leader.name)
 		e.kill(leader)
 		wait(1500 * time.Millisecond)
 		e.start(leader)
 		e.ready()
 
 		leader = e.leader()
-		t.Logf("%s, the leader, is stopped, and goes on", leader.name)
+		say("%s, the leader, is stopped, and goes on", leader.name)
 		e.signal(leader, syscall.SIGSTOP)
 		wait(2 * time.Second)
 		e.signal(leader, syscall.SIGCONT)
 		e.ready()
 
 		leader = e.leader()
-		t.Logf("%s, the leader, is cut off from the others, not from its clients", leader.name)
+		say("%s, the leader, is cut off from the others, not from its clients", leader.name)
 		e.isolate(leader)
 		wait(2 * time.Second)
 		e.heal()
 		e.ready()
 
 		m := ledgers["a"].ends.pick()
-		t.Logf("the connections of all nodes to %s, which node a prefers, are half open", m.url)
+		say("the connections of all nodes to %s, which node a prefers, are half open", m.url)
 		for _, o := range e.members {
 			if "http://"+o.clients.Address() == m.url {
 				o.clients.Stall()
@@ -49,18 +53,17 @@ func faults(t *testing.T, e *members) {
 		wait(1500 * time.Millisecond)
 		e.heal()
 
-		t.Log("every revision is compacted")
+		say("every revision is compacted")
 		compact(t, e)
 
-		t.Log("all members are restarted, one after the other")
+		say("all members are restarted, one after the other")
 		for _, o := range e.members {
-			began := time.Now()
 			e.signal(o, syscall.SIGTERM)
 			o.process.Wait()
-			ended := time.Now()
+			say("%s has ended", o.name)
 			e.start(o)
 			e.ready()
-			t.Logf("%s took %v to end and %v to be back", o.name, ended.Sub(began).Round(time.Millisecond), time.Since(ended).Round(time.Millisecond))
+			say("%s is back", o.name)
 		}
 	})
 	for _, n := range arbitertest.Nodes {

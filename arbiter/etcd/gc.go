@@ -61,7 +61,7 @@ func leftovers(v *view, nodes, groups []string, op string) (Leftovers, differenc
 			found.Kept = append(found.Kept, fmt.Sprintf("group %s: %v may still have it up; let it release it, or fence it", name, g.Suspect))
 		default:
 			found.Removed = append(found.Removed, "group "+name)
-			d.puts[groupKey(name)] = encode(groupValue{bare, op})
+			d.puts[groupKey(name)] = encode(groupValue{bare, v.trail(groupKey(name), op)})
 		}
 	}
 	for name := range v.record.Nodes {

@@ -60,33 +60,44 @@ type confirmation struct {
 	At       int64  `json:"at"` // Unix milliseconds, for people
 }
 
-// The values: what the ledger knows, and the operation that wrote it.
+// The values: what the ledger knows, and the newest operations that wrote it, newest first: so that one which
+// was overwritten since can still be found out to have been carried out.
 type (
 	nodeValue struct {
 		arbiter.Node
-		Op string `json:"op"`
+		Ops []string `json:"ops"`
 	}
 	groupValue struct {
 		arbiter.Group
-		Op string `json:"op"`
+		Ops []string `json:"ops"`
 	}
 	fenceValue struct {
 		arbiter.Fence
-		Op string `json:"op"`
+		Ops []string `json:"ops"`
 	}
 	sharedValue struct {
-		Shared string `json:"shared"`
-		Op     string `json:"op"`
+		Shared string   `json:"shared"`
+		Ops    []string `json:"ops"`
 	}
 	maintenanceValue struct {
 		arbiter.Maintenance
-		Op string `json:"op"`
+		Ops []string `json:"ops"`
 	}
 	deviceValue struct {
 		Devices map[string]arbiter.Device `json:"devices"`
-		Op      string                    `json:"op"`
+		Ops     []string                  `json:"ops"`
 	}
 )
+
+// trailLength is how many operations a value names. Between an attempt whose answer is lost and the
+// next, a node's key is written a few times at most.
+const trailLength = 5
+
+// trail is the operations to write into a key's next value.
+func (v *view) trail(key, op string) []string {
+	ops := append([]string{op}, v.keys[key].ops...)
+	return ops[:min(len(ops), trailLength)]
+}
 
 func encode(v any) string {
 	b, err := json.Marshal(v)

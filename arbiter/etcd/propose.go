@@ -16,8 +16,9 @@ import (
 // it was refused; the record is the ledger at that instant or a little later. With any other error
 // but ErrNotProposed and ErrNotYou the outcome is unknown.
 //
-// It tries until ctx is done, so give it a deadline. A beat or a registration may be carried out
-// twice, which is as good as once.
+// It tries until ctx is done, so give it a deadline. In theory a beat or a registration may be carried
+// out more than once, if what it wrote was overwritten many times before the next attempt; that is as
+// good as once.
 func (l *Ledger) Propose(ctx context.Context, cmd arbiter.Command) (arbiter.Record, error) {
 	if cmd.Actor() != l.opt.Self {
 		return arbiter.Record{}, fmt.Errorf("%v: proposed by %s: %w", cmd, l.opt.Self, ErrNotYou)
@@ -38,11 +39,12 @@ func (l *Ledger) propose(ctx context.Context, cmd arbiter.Command) (*view, error
 	// What was watched is good enough to try with: the transaction compares. A refusal must come
 	// from what was read since the call.
 	base, fresh := l.guess(), false
+	var lost error // of a repeatable command, which may have been carried out by then
 	for {
 		if base == nil || !fresh && needsOf(base.record, cmd).ranges() {
 			v, err := l.read(ctx)
 			if err != nil {
-				return nil, notProposed(err)
+				return nil, unknownOr(lost, err)
 			}
 			base, fresh = v, true
 		}
@@ -58,7 +60,7 @@ func (l *Ledger) propose(ctx context.Context, cmd arbiter.Command) (*view, error
 			continue
 		}
 		t := transaction{base: base, needs: needsOf(base.record, cmd), difference: base.difference(next, op), op: op, repeatable: repeatable(cmd)}
-		v, done, err := l.commit(ctx, t)
+		v, done, err := l.commit(ctx, t, &lost)
 		if err != nil || done {
 			return v, err
 		}
@@ -179,12 +181,14 @@ func (t *transaction) overwritten(v *view) bool {
 //
 // An attempt that was not answered may be carried out later, but not once another was answered:
 // carried out, either breaks the other's conditions; and conditions that are broken stay broken.
-func (l *Ledger) commit(ctx context.Context, t transaction) (*view, bool, error) {
-	var lost error // an attempt whose outcome isn't known
+//
+// Lost is the error of an attempt whose outcome isn't known. It is handed back when a command that may
+// be repeated could have been carried out.
+func (l *Ledger) commit(ctx context.Context, t transaction, lost *error) (*view, bool, error) {
 	for n := 0; ; n++ {
 		since, before, sent := l.lastExact(), l.known(), time.Now()
 		if since == nil {
-			return nil, false, unknownOr(lost, ErrWentBack)
+			return nil, false, unknownOr(*lost, ErrWentBack)
 		}
 		var got *clientv3.TxnResponse
 		err := l.ends.ask(ctx, l.life, l.limit(n), func(ctx context.Context, c *clientv3.Client) (err error) {
@@ -196,12 +200,12 @@ func (l *Ledger) commit(ctx context.Context, t transaction) (*view, bool, error)
 			v, err := l.absorbTxn(ctx, t, since, before, got, sent)
 			return l.judge(t, v, got.Succeeded, lost, err)
 		case permanent(err):
-			return nil, false, unknownOr(lost, withHint(err))
+			return nil, false, unknownOr(*lost, withHint(err))
 		case !errors.Is(err, errUnsent):
-			lost = err
+			*lost = err
 		}
 		if ctx.Err() != nil {
-			return nil, false, unknownOr(lost, withHint(err))
+			return nil, false, unknownOr(*lost, withHint(err))
 		}
 		pause(ctx, between(n))
 	}
@@ -226,22 +230,25 @@ func (l *Ledger) absorbTxn(ctx context.Context, t transaction, since, before *vi
 }
 
 // judge says what an answered transaction came to.
-func (l *Ledger) judge(t transaction, v *view, succeeded bool, lost, err error) (*view, bool, error) {
+func (l *Ledger) judge(t transaction, v *view, succeeded bool, lost *error, err error) (*view, bool, error) {
 	switch {
 	case succeeded && err != nil:
 		return nil, false, fmt.Errorf("agreed, but the ledger as of then could not be read: %w", err)
 	case succeeded:
 		return v, true, nil
 	case err != nil:
-		return nil, false, unknownOr(lost, err)
-	case lost == nil:
+		return nil, false, unknownOr(*lost, err)
+	case *lost == nil:
 		return v, false, nil
 	case v.bears(t.op, t.written()):
 		return v, true, nil // the lost attempt was carried out
-	case t.repeatable || !t.overwritten(v):
+	case t.repeatable: // perhaps once more
+		return v, false, nil
+	case !t.overwritten(v):
+		*lost = nil // it was not, and never will be
 		return v, false, nil
 	}
-	return nil, false, fmt.Errorf("outcome unknown: %w", lost)
+	return nil, false, fmt.Errorf("outcome unknown: %w", *lost)
 }
 
 // sendOnce makes one attempt of a transaction that is no command.

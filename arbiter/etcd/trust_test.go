@@ -182,7 +182,7 @@ func TestALedgerOnAnotherEtcdIsRefusedToo(t *testing.T) {
 	boot := arbitertest.Boot("b")
 	for key, value := range map[string]any{
 		metaKey:           meta{Schema: schema, Cluster: o.Cluster, ID: "old", Etcd: "1234", Op: "o"},
-		groupKey("mysql"): groupValue{arbiter.Group{Epoch: 7, Holder: boot, Protection: arbiter.ProtectFence}, "o"},
+		groupKey("mysql"): groupValue{arbiter.Group{Epoch: 7, Holder: boot, Protection: arbiter.ProtectFence}, []string{"o"}},
 	} {
 		if _, err := e.client().Put(t.Context(), "/solevip/moved/v1/"+key, encode(value)); err != nil {
 			t.Fatal(err)
@@ -210,9 +210,9 @@ func TestHandWrittenKeysAreRefusedByName(t *testing.T) {
 		"not JSON":        {"node/a", "up", "key node/a"},
 		"a newer schema":  {"meta", `{"schema":2,"cluster":"x","id":"y","etcd":"z","op":"o"}`, "schema 2"},
 		"an unknown kind": {"vip/mysql", `{}`, "key vip/mysql"},
-		"a field too much": {"group/mysql", `{"epoch":1,"colour":"red","op":"o"}`,
+		"a field too much": {"group/mysql", `{"epoch":1,"colour":"red","ops":["o"]}`,
 			"colour"},
-		"a fence out of order": {"fence/7", `{"target":{},"by":{},"state":"off","op":"o"}`, "key fence/7"},
+		"a fence out of order": {"fence/7", `{"target":{},"by":{},"state":"off","ops":["o"]}`, "key fence/7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := testOptions(t, e, shortTTL, "hand-"+strings.ReplaceAll(name, " ", "-"), "a")

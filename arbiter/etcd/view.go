@@ -25,7 +25,7 @@ type view struct {
 // stamp is what etcd says of a key.
 type stamp struct {
 	created, mod int64
-	op           string // the operation that wrote it
+	ops          []string // the newest operations that wrote it, newest first
 }
 
 func (v *view) formed() bool { return v.meta.ID != "" }
@@ -47,9 +47,9 @@ func (v *view) changed() int64 {
 	return newest
 }
 
-// bears says whether an operation's writes are the newest of any of the keys.
+// bears says whether an operation is among the newest writers of any of the keys.
 func (v *view) bears(op string, keys []string) bool {
-	return slices.ContainsFunc(keys, func(k string) bool { return v.keys[k].op == op })
+	return slices.ContainsFunc(keys, func(k string) bool { return slices.Contains(v.keys[k].ops, op) })
 }
 
 // change is one key's new value, or its end.
@@ -110,7 +110,7 @@ func (v *view) put(key string, kv *mvccpb.KeyValue) error {
 		if m.Schema != schema || m.ID == "" {
 			return fmt.Errorf("schema %d, id %q: this version reads schema %d", m.Schema, m.ID, schema)
 		}
-		v.meta, s.op = m, m.Op
+		v.meta, s.ops = m, []string{m.Op}
 	case strings.HasPrefix(key, nodePrefix):
 		var n nodeValue
 		if err := decode(kv.Value, &n); err != nil {
@@ -121,14 +121,14 @@ func (v *view) put(key string, kv *mvccpb.KeyValue) error {
 		}
 		name := key[len(nodePrefix):]
 		n.Shared = v.shared[name]
-		r.Nodes[name], s.op = n.Node, n.Op
+		r.Nodes[name], s.ops = n.Node, n.Ops
 	case strings.HasPrefix(key, sharedPrefix):
 		var f sharedValue
 		if err := decode(kv.Value, &f); err != nil {
 			return err
 		}
 		v.share(key[len(sharedPrefix):], f.Shared)
-		s.op = f.Op
+		s.ops = f.Ops
 	case strings.HasPrefix(key, groupPrefix):
 		var g groupValue
 		if err := decode(kv.Value, &g); err != nil {
@@ -137,7 +137,7 @@ func (v *view) put(key string, kv *mvccpb.KeyValue) error {
 		if r.Groups == nil {
 			r.Groups = map[string]arbiter.Group{}
 		}
-		r.Groups[key[len(groupPrefix):]], s.op = g.Group, g.Op
+		r.Groups[key[len(groupPrefix):]], s.ops = g.Group, g.Ops
 	case strings.HasPrefix(key, fencePrefix):
 		var f fenceValue
 		if err := decode(kv.Value, &f); err != nil {
@@ -146,13 +146,13 @@ func (v *view) put(key string, kv *mvccpb.KeyValue) error {
 		if err := v.putFence(key, f.Fence); err != nil {
 			return err
 		}
-		s.op = f.Op
+		s.ops = f.Ops
 	case key == maintenanceKey:
 		var m maintenanceValue
 		if err := decode(kv.Value, &m); err != nil {
 			return err
 		}
-		r.Maintenance, s.op = m.Maintenance, m.Op
+		r.Maintenance, s.ops = m.Maintenance, m.Ops
 	case strings.HasPrefix(key, devicePrefix):
 		var d deviceValue
 		if err := decode(kv.Value, &d); err != nil {
@@ -161,7 +161,7 @@ func (v *view) put(key string, kv *mvccpb.KeyValue) error {
 		if r.Devices == nil {
 			r.Devices = map[string]map[string]arbiter.Device{}
 		}
-		r.Devices[key[len(devicePrefix):]], s.op = d.Devices, d.Op
+		r.Devices[key[len(devicePrefix):]], s.ops = d.Devices, d.Ops
 	default:
 		return fmt.Errorf("not part of the ledger's layout, schema %d", schema)
 	}
