@@ -5,17 +5,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/solevip/solevip/arbiter"
 )
 
-// epochLeap is more changes of holder than there can have been between a backup and the moment at
-// which it was restored: no epoch is given out twice.
-const epochLeap = 1000
-
-// indexLeap is as much for the revisions that other nodes have seen.
+// indexLeap is more revisions than other nodes can have seen beyond those that this one has.
 const indexLeap = 1_000_000
 
 // maxReplaced is how many ledgers a ledger remembers to have replaced.
@@ -25,9 +22,9 @@ const maxReplaced = 32
 // restored or emptied, that it is the etcd to use from now on, and that no node which this one
 // doesn't know of has anything up. It waits until every holder's time is up.
 //
-// It agrees on a new id for the ledger. Whoever held a group, as the ledger or this node's memory
-// has it (the higher epoch counts), becomes its suspect: it releases the group by its own word, or is
-// fenced. A node that remembers a higher epoch still refuses, and asks for a confirmation there.
+// It agrees on a new id for the ledger. Whoever held a group, or held it last, as the ledger or this
+// node's memory has it (the higher epoch counts), becomes its suspect ([arbiter.Restored]): it releases
+// the group by its own word, or is fenced. A node that remembers a higher epoch still refuses, and asks for a confirmation there.
 func (l *Ledger) Confirm(ctx context.Context, operator, reason string) error {
 	if operator == "" || reason == "" {
 		return fmt.Errorf("confirm the ledger: an operator and a reason are needed: %w", ErrNotProposed)
@@ -54,7 +51,7 @@ func (l *Ledger) Confirm(ctx context.Context, operator, reason string) error {
 		Schema: schema, Cluster: l.opt.Cluster, ID: rand.Text(), Etcd: fmt.Sprintf("%x", now.etcd), Op: l.operation(),
 		Confirmed: &confirmation{Node: l.opt.Self, Operator: operator, Reason: reason, At: time.Now().UnixMilli()},
 	})
-	t := transaction{base: now, needs: needs{keys: []string{metaKey}, groups: true}, difference: d}
+	t := transaction{base: now, needs: needs{keys: []string{metaKey}, groups: true, fences: true}, difference: d}
 	got, err := l.sendOnce(ctx, &t, now.rev)
 	if err != nil {
 		return fmt.Errorf("confirm the ledger: outcome unknown, see status: %w", err)
@@ -90,17 +87,16 @@ func confirmed(past, now *view, m meta) difference {
 			}
 		}
 	}
+	nodes := maps.Clone(now.record.Nodes)
+	if nodes == nil {
+		nodes = map[string]arbiter.Node{}
+	}
+	maps.Copy(nodes, past.record.Nodes)
+	restored := arbiter.Restored(arbiter.Record{Nodes: nodes, Groups: groups, Fences: now.record.Fences})
 	d := difference{puts: map[string]string{metaKey: encode(m)}}
-	for name, g := range groups {
-		if g.Suspect.IsZero() {
-			g.Suspect = g.Holder
-		}
-		if !g.Holder.IsZero() {
-			g.Previous = g.Holder.Node
-		}
-		g.Holder, g.Next = arbiter.Boot{}, ""
-		g.Epoch += epochLeap
+	for name, g := range restored.Groups {
 		d.puts[groupKey(name)] = encode(groupValue{g, []string{m.Op}})
 	}
+	now.fenceDifference(restored.Fences, m.Op, &d)
 	return d
 }
