@@ -36,8 +36,11 @@ var solevipFile = template.Must(template.New("solevip.yaml").Parse(`cluster:
     {{.Name}}: {address: {{.Addr}}{{if not .Member}}, role: arbiter{{end}}}
 {{- end}}
 ledger:
-  backend: raft
   ttl: {{.Lab.TTL}}
+{{- if .Lab.Etcd}}
+  backend: etcd
+  etcd: {endpoints: [{{range $i, $e := .Lab.Etcd}}{{if $i}}, {{end}}"{{$e}}"{{end}}]}
+{{- end}}
 {{- if eq .Lab.Protection "fence"}}
 fencing:
 {{- range .Nodes}}{{if .Member}}

@@ -44,6 +44,7 @@ type Options struct {
 	Advert     time.Duration `json:"advert"`     // keepalived's interval; 1 s unless given
 	Protection string        `json:"protection"` // "fence" unless given
 	PDU        bool          `json:"pdu"`        // a power strip as the second level of fencing
+	Etcd       []string      `json:"etcd"`       // client URLs of an etcd that keeps the ledger; the embedded Raft unless given
 	Hook       string        `json:"hook"`       // the path of a promote and demote hook; none unless given
 }
 

@@ -179,7 +179,11 @@ func (c *cluster) play(f lab.Fault, atLeast time.Duration) lab.Result {
 	defer cancel()
 	r, err := c.Play(ctx, c.judge, f, atLeast)
 	c.must(err)
-	note(f.Name+", "+c.Protection, c.TTL, r.Report)
+	name := f.Name + ", " + c.Protection
+	if len(c.Etcd) > 0 {
+		name += ", on etcd"
+	}
+	note(name, c.TTL, r.Report)
 	c.t.Logf("%s: outage %v, two holders %v, stall %v", f.Name, r.Outage.Length(), r.TwoHolders, r.Stall)
 	return r
 }
