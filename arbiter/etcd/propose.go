@@ -238,10 +238,10 @@ func (l *Ledger) judge(t transaction, v *view, succeeded bool, lost *error, err 
 		return v, true, nil
 	case err != nil:
 		return nil, false, unknownOr(*lost, err)
+	case v.bears(t.op, t.written()):
+		return v, true, nil // an attempt of ours was carried out: a lost one, or one that the client repeated itself
 	case *lost == nil:
 		return v, false, nil
-	case v.bears(t.op, t.written()):
-		return v, true, nil // the lost attempt was carried out
 	case t.repeatable: // perhaps once more
 		return v, false, nil
 	case !t.overwritten(v):
