@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 # command=package
-needs="ip=iproute2 nft=nftables fence_ipmilan=fence-agents ping=iputils-ping ps=procps ipmi_sim=openipmi ipmitool=ipmitool
+needs="ip=iproute2 nft=nftables fence_ipmilan=fence-agents ping=iputils-ping arping=iputils-arping ps=procps ipmi_sim=openipmi ipmitool=ipmitool
 	keepalived=keepalived tcpdump=tcpdump tshark=tshark mariadbd=mariadb-server-core mariadb=mariadb-client-core"
 # The same, but only unpacked here, in bin/tools: to install it would start a service.
 unpacked="etcd=etcd-server etcdctl=etcd-client"
